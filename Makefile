@@ -1,0 +1,77 @@
+# sshecho: build, test, install. Hand-written; objects live under build/.
+#   make            build/sshechod and build/sshload
+#   make check      every test            make check-asan   the same under ASan + UBSan
+#   make demo       a short tour          make install      PREFIX=/usr/local, DESTDIR=
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+PYTHON  ?= /usr/bin/python3
+BUILD   ?= build
+SANITIZE ?=
+# TRANSPORT=0 leaves the batched socket I/O (transport.h) out of the build.
+TRANSPORT ?= 1
+
+VERSION := $(shell cat VERSION)$(shell git describe --always --dirty --match '' 2>/dev/null | sed 's/^/+g/')
+
+pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
+HAVE_SECCOMP := $(call pkg,libseccomp)
+HAVE_SYSTEMD := $(call pkg,libsystemd)
+HAVE_MICROHTTPD := $(call pkg,libmicrohttpd)
+
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
+HARDEN := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+OPT    ?= -O2 -g
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
+  -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
+  $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) \
+  $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+  $(shell pkg-config --cflags libssh libconfuse jansson)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+LIBS_COMMON := $(shell pkg-config --libs libssh libconfuse) -lev -lm
+LIBS_SERVER := $(LIBS_COMMON) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
+LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson)
+
+COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/common/*.c))
+SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
+LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
+UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
+
+.PHONY: all check check-unit check-system check-hostile check-asan demo install uninstall clean format tidy
+all: $(BUILD)/sshechod $(BUILD)/sshload
+
+$(BUILD)/sshechod: $(SERVER) $(COMMON)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SERVER)
+$(BUILD)/sshload: $(LOAD) $(COMMON)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_LOAD)
+$(BUILD)/%.o: %.c Makefile VERSION
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# A unit test is one file of cmocka tests, linked with every room but the two mains.
+$(BUILD)/test/%: test/unit/%.c $(COMMON) $(filter-out $(BUILD)/src/server/main.o,$(SERVER)) $(filter-out $(BUILD)/src/load/main.o,$(LOAD))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $(BUILD)/test/$*.d -o $@ $(filter-out %.h,$^) $(LIBS_SERVER) $(LIBS_LOAD) -lcmocka
+
+check: all check-unit check-system check-hostile
+check-unit: $(UNIT)
+	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
+check-system: all
+	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system
+check-hostile: all
+	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/hostile
+check-asan:
+	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
+	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
+
+demo: all
+	BUILD=$(BUILD) scripts/demo --built
+
+clean:
+	rm -rf build build-*
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+tidy:
+	clang-tidy --quiet $$(git ls-files 'src/*.c') -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -DSSHECHO_TRANSPORT=1
+
+-include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d)

@@ -1,0 +1,102 @@
+/*
+ * pump.h - room: the one place where libev meets libssh.
+ *
+ * A pump binds one libssh session to one libev loop. On readiness of the socket it drives libssh until it has nothing
+ * more or the turn budget is spent, lets its owner move residue (`turned`), sends, and sets the watcher to what is
+ * wanted next, touching libev only on change. It works on two paths with the same contract: batched (transport.h,
+ * default) and plain (libssh does its own I/O).
+ *
+ * Ownership: the pump owns the watcher, the session's ssh_event and, in batched mode, the fd; the owner owns the
+ * ssh_session and frees it after pump_close. Callbacks of libssh run inside pump calls only. Nothing may free the
+ * session or the pump inside `turned`; `dead` comes last in a pump call, from the loop, and the owner may destroy
+ * everything there.
+ */
+#ifndef SSHECHO_PUMP_H
+#define SSHECHO_PUMP_H
+
+#include <ev.h>
+#include <libssh/libssh.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sshecho/transport.h"
+
+/* Bytes taken from one socket per turn. Large enough that the system call is noise (8 packets of 32 KiB), small enough
+ * that ten thousand others wait well under a millisecond for it at ~1 GB/s. */
+#define PUMP_TURN_BYTES ((size_t)256 * 1024)
+
+/* While more than this waits to be sent, nothing is read from the socket: replies alone (window adjustments, failures
+ * of a request flood) must not grow our memory when the peer does not read. */
+#define PUMP_READ_STOP_BYTES ((size_t)1024 * 1024)
+
+struct pump;
+
+struct pump_owner {
+    /* After libssh has been driven: move what can be moved (read residue, write). Returns true if it held output back
+     * because pump_pending_bytes was high: it is called again as soon as there is room, without new input. */
+    bool (*turned)(struct pump *pump, void *data);
+    /* The session cannot go on: socket closed or failed, protocol error. Called once. */
+    void (*dead)(struct pump *pump, void *data);
+};
+
+struct pump {
+    ssh_session session;
+    ssh_event event;
+    struct ev_loop *loop;
+    ev_io io;
+    struct transport transport;
+    struct ssh_counter_struct wire;    /* bytes through the socket, as libssh counts them */
+    struct ssh_counter_struct payload; /* bytes and packets through libssh's packet layer */
+    const struct pump_owner *owner;
+    void *owner_data;
+    uint64_t payload_out_seen; /* for pump_pending_bytes, see pump.c */
+    uint64_t wire_out_seen;
+    uint64_t written_unsent;
+    int fd;
+    bool batched;
+    bool in_turn;
+    bool open;
+    bool read_paused;
+};
+
+/* Global choice, before any pump is opened. Returns whether batching is really in force. */
+bool pump_set_batching(bool wanted);
+bool pump_batching(void);
+
+/* Prepares the pump for a session that already has its fd, is non-blocking and has a poll handle (on the server: after
+ * ssh_bind_accept_fd). Does not start the watcher. Returns 0, or -1 out of memory (nothing is kept; the fd is still the
+ * caller's, or libssh's). */
+int pump_open(struct pump *pump, struct ev_loop *loop, ssh_session session, int fd, const struct pump_owner *owner,
+              void *data);
+
+/* Adds the session to the pump's event (after ssh_handle_key_exchange or ssh_connect has said SSH_AGAIN) and starts the
+ * watcher. */
+int pump_start(struct pump *pump);
+
+/* Runs a turn now, from outside libssh (a timer, a decision of the owner's). May call `dead`. No-op inside a turn. */
+void pump_turn(struct pump *pump);
+
+/* Between these two, libssh functions that may write (or read) can be called from outside a turn. enter returns false
+ * if the pump is in a turn already (then leave must not be called). leave sends and re-arms, and never calls `dead`. */
+bool pump_enter(struct pump *pump);
+void pump_leave(struct pump *pump);
+
+/* The owner wrote `bytes` with ssh_channel_write (kept to see what a key re-exchange holds back). */
+void pump_note_written(struct pump *pump, size_t bytes);
+
+/* Output that libssh has taken from us and the kernel has not: queued behind a key re-exchange, in libssh's buffer, in
+ * the transport. Exact in batched mode but for the queue, an upper estimate in plain mode. */
+size_t pump_pending_bytes(struct pump *pump);
+
+/* Whether the session can still carry anything. */
+bool pump_is_alive(const struct pump *pump);
+
+/* Stops reading from the peer (a test-bench stall, a drain); what is pending still goes out. */
+void pump_pause_reading(struct pump *pump, bool paused);
+
+/* Stops the watcher, removes the session from its event, sends what can be sent and closes the fd (plain: libssh does).
+ * Safe when not open, and twice. Afterwards the owner calls ssh_free. Never from inside a libssh callback. */
+void pump_close(struct pump *pump);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * transport.h - room: batched socket I/O under libssh.
+ *
+ * libssh asks the kernel for 4 KiB at a time and sends each packet by itself. This room answers libssh's recv, send,
+ * poll and close for the sockets registered here: one recv(2) per turn into a buffer that all sessions of the thread
+ * share, output collected while input is processed, one send(2) at the end of the turn. It does so by defining those
+ * four symbols in the executable (symbol interposition); for any other fd they are the plain system calls.
+ * transport_reaches_libssh() finds out whether libssh really comes here; where it does not (static libssh, -Bsymbolic),
+ * or when switched off, the pump drives the plain path.
+ *
+ * Owns: the table fd -> transport, and per thread the shared input and output buffers. Each transport belongs to one
+ * thread. It knows neither libssh's headers nor libev. A close(2) by libssh is only noted: the pump closes the fd,
+ * after it has stopped its watcher, so an fd number can never come back while somebody still holds it.
+ */
+#ifndef SSHECHO_TRANSPORT_H
+#define SSHECHO_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct transport {
+    int fd; /* -1: not registered */
+    bool in_turn;
+    bool peer_eof;    /* recv said 0, and everything before it has been handed over */
+    bool closed;      /* libssh closed it */
+    int read_errno;   /* what the kernel's recv failed with, to be told to libssh once the input is used up */
+    int write_errno;  /* what send failed with; output is dropped from then on */
+    uint8_t *backlog; /* output the kernel has not taken yet; malloc'd, NULL when empty */
+    size_t backlog_bytes, backlog_start, backlog_capacity;
+    uint64_t in_bytes, out_bytes; /* through the kernel since registration */
+};
+
+/* Whether the build has this room and libssh's calls arrive here. Tried once, with a socket pair. */
+bool transport_reaches_libssh(void);
+
+/* Registers fd. Returns 0, or -1 (ENOMEM, or fd beyond the table). */
+int transport_open(struct transport *t, int fd);
+/* One attempt to send what is left, unregisters and closes the fd. Safe when not open, and twice. */
+void transport_close(struct transport *t);
+
+/* A turn: begin receives once (at most budget_bytes, skipped unless `receive`), libssh is driven, end sends. Calls do
+ * not nest. */
+void transport_begin(struct transport *t, size_t budget_bytes, bool receive);
+void transport_end(struct transport *t);
+/* Sends what has been collected so far in this turn. */
+void transport_flush(struct transport *t);
+
+/* Input of this turn that libssh has not taken yet. */
+size_t transport_input_left(const struct transport *t);
+/* Output accepted from libssh that the kernel has not taken. Exact. */
+size_t transport_pending_bytes(const struct transport *t);
+
+#endif
