@@ -6,10 +6,9 @@
  * wanted next, touching libev only on change. It works on two paths with the same contract: batched (transport.h,
  * default) and plain (libssh does its own I/O).
  *
- * Ownership: the pump owns the watcher, the session's ssh_event and, in batched mode, the fd; the owner owns the
- * ssh_session and frees it after pump_close. Callbacks of libssh run inside pump calls only. Nothing may free the
- * session or the pump inside `turned`; `dead` comes last in a pump call, from the loop, and the owner may destroy
- * everything there.
+ * Ownership: from pump_open on the pump owns the session, its ssh_event, the watcher and the fd; pump_close ends all
+ * four. Callbacks of libssh run inside pump calls only. Nothing may free the session or the pump inside `turned`;
+ * `dead` comes last in a pump call, from the loop, and the owner may destroy everything there.
  */
 #ifndef SSHECHO_PUMP_H
 #define SSHECHO_PUMP_H
@@ -51,13 +50,16 @@ struct pump {
     const struct pump_owner *owner;
     void *owner_data;
     uint64_t payload_out_seen; /* for pump_pending_bytes, see pump.c */
-    uint64_t wire_out_seen;
     uint64_t written_unsent;
+    uint64_t plain_payload_mark, plain_wire_mark;
     int fd;
+    int events_watched;
     bool batched;
     bool in_turn;
     bool open;
+    bool started;
     bool read_paused;
+    bool death_told;
 };
 
 /* Global choice, before any pump is opened. Returns whether batching is really in force. */
@@ -95,8 +97,8 @@ bool pump_is_alive(const struct pump *pump);
 /* Stops reading from the peer (a test-bench stall, a drain); what is pending still goes out. */
 void pump_pause_reading(struct pump *pump, bool paused);
 
-/* Stops the watcher, removes the session from its event, sends what can be sent and closes the fd (plain: libssh does).
- * Safe when not open, and twice. Afterwards the owner calls ssh_free. Never from inside a libssh callback. */
+/* Stops the watcher, sends what can be sent at once, frees the session (and with it its channels: their callbacks must
+ * be gone) and closes the fd. Safe when not open, and twice. Never from inside a libssh callback or `turned`. */
 void pump_close(struct pump *pump);
 
 #endif

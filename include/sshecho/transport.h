@@ -5,7 +5,8 @@
  * poll and close for the sockets registered here: one recv(2) per turn into a buffer that all sessions of the thread
  * share, output collected while input is processed, one send(2) at the end of the turn. It does so by defining those
  * four symbols in the executable (symbol interposition); for any other fd they are the plain system calls.
- * transport_reaches_libssh() finds out whether libssh really comes here; where it does not (static libssh, -Bsymbolic),
+ * the pump finds out by a probe whether libssh really comes
+ * here; where it does not (static libssh, -Bsymbolic),
  * or when switched off, the pump drives the plain path.
  *
  * Owns: the table fd -> transport, and per thread the shared input and output buffers. Each transport belongs to one
@@ -20,7 +21,8 @@
 #include <stdint.h>
 
 struct transport {
-    int fd; /* -1: not registered */
+    int fd;              /* -1: not registered */
+    unsigned calls_seen; /* for transport_was_reached */
     bool in_turn;
     bool peer_eof;    /* recv said 0, and everything before it has been handed over */
     bool closed;      /* libssh closed it */
@@ -31,8 +33,13 @@ struct transport {
     uint64_t in_bytes, out_bytes; /* through the kernel since registration */
 };
 
-/* Whether the build has this room and libssh's calls arrive here. Tried once, with a socket pair. */
-bool transport_reaches_libssh(void);
+/* Whether this room is in the build at all (make TRANSPORT=1, the default). */
+bool transport_is_built(void);
+/* Whether libssh's recv, send and poll have all arrived here for this fd since it was registered: the pump's probe
+ * asks. */
+bool transport_was_reached(const struct transport *t);
+/* Frees the calling thread's shared buffers; at the end of a thread that has closed all its transports. */
+void transport_release_buffers(void);
 
 /* Registers fd. Returns 0, or -1 (ENOMEM, or fd beyond the table). */
 int transport_open(struct transport *t, int fd);

@@ -1,0 +1,283 @@
+#include "sshecho/pump.h"
+
+#include <libssh/callbacks.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* dopoll calls in one turn: a full budget in 4 KiB steps, and as many again for output. A bound, so that no state of
+ * libssh's can keep us here. */
+#define DRIVE_STEPS (2 * PUMP_TURN_BYTES / 4096)
+
+/* How often `turned` is asked again in one turn while everything it produces goes out at once; then the loop gets its
+ * chance. */
+#define TURN_ROUNDS 4
+
+static bool batching;
+
+/* ---- does libssh really come through our transport? ------------------------------------------------------------ */
+
+static bool probe(void)
+{
+    static const char banner[] = "SSH-2.0-probe\r\n";
+    bool reached = false;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+        return false;
+    }
+    struct transport t;
+    bool open = transport_open(&t, pair[0]) == 0;
+    ssh_session session = ssh_new();
+    int no = 0;
+    if (open && session != NULL && write(pair[1], banner, sizeof banner - 1) == (ssize_t)sizeof banner - 1 &&
+        ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_HOST, "probe") == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_FD, &pair[0]) == SSH_OK) {
+        ssh_set_blocking(session, 0);
+        transport_begin(&t, 4096, true);
+        for (int i = 0; i < 4 && ssh_connect(session) == SSH_AGAIN; i++) {
+        }
+        transport_end(&t);
+        reached = transport_was_reached(&t);
+    }
+    ssh_free(session);
+    if (open) {
+        transport_close(&t);
+    } else {
+        (void)close(pair[0]);
+    }
+    (void)close(pair[1]);
+    return reached;
+}
+
+bool pump_set_batching(bool wanted)
+{
+    batching = wanted && transport_is_built() && probe();
+    return batching;
+}
+
+bool pump_batching(void)
+{
+    return batching;
+}
+
+/* ---- pending output -------------------------------------------------------------------------------------------- */
+
+/* libssh queues packets without a word while a key re-exchange runs. It counts a packet's payload only when it leaves
+ * the queue, so what we wrote and it has not counted is what waits there. Key exchange messages count too: an error of
+ * 1-2 KiB. */
+static void settle_written(struct pump *pump)
+{
+    uint64_t counted = pump->payload.out_bytes - pump->payload_out_seen;
+    pump->payload_out_seen = pump->payload.out_bytes;
+    pump->written_unsent -= counted < pump->written_unsent ? counted : pump->written_unsent;
+}
+
+void pump_note_written(struct pump *pump, size_t bytes)
+{
+    pump->written_unsent += bytes;
+    settle_written(pump);
+}
+
+/* Plain path: libssh tells only whether its output buffer is empty, so count what went in and out since it last was. */
+static size_t plain_pending(struct pump *pump)
+{
+    if ((ssh_get_status(pump->session) & SSH_WRITE_PENDING) == 0) {
+        pump->plain_payload_mark = pump->payload.out_bytes;
+        pump->plain_wire_mark = pump->wire.out_bytes;
+        return 0;
+    }
+    uint64_t in = pump->payload.out_bytes - pump->plain_payload_mark;
+    uint64_t out = pump->wire.out_bytes - pump->plain_wire_mark;
+    return in > out ? (size_t)(in - out) : 1;
+}
+
+size_t pump_pending_bytes(struct pump *pump)
+{
+    settle_written(pump);
+    size_t below = pump->batched ? transport_pending_bytes(&pump->transport) : plain_pending(pump);
+    return below + (size_t)pump->written_unsent;
+}
+
+/* ---- the turn -------------------------------------------------------------------------------------------------- */
+
+bool pump_is_alive(const struct pump *pump)
+{
+    if (!pump->open || (pump->batched && pump->transport.closed)) {
+        return false;
+    }
+    return !pump->started ||
+           (ssh_get_fd(pump->session) >= 0 && (ssh_get_status(pump->session) & (SSH_CLOSED | SSH_CLOSED_ERROR)) == 0);
+}
+
+static void watch(struct pump *pump, bool held_back)
+{
+    if (!pump->started) {
+        return;
+    }
+    int events = 0;
+    if (!pump->read_paused && pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
+        events |= EV_READ;
+    }
+    bool output = pump->batched ? transport_pending_bytes(&pump->transport) > 0
+                                : (ssh_get_poll_flags(pump->session) & SSH_WRITE_PENDING) != 0;
+    if (output || held_back) {
+        events |= EV_WRITE;
+    }
+    if (events == pump->events_watched) {
+        return;
+    }
+    ev_io_stop(pump->loop, &pump->io);
+    if (events != 0) {
+        ev_io_set(&pump->io, pump->fd, events);
+        ev_io_start(pump->loop, &pump->io);
+    }
+    pump->events_watched = events;
+}
+
+static void drive(struct pump *pump)
+{
+    uint64_t start = pump->wire.in_bytes;
+    for (size_t step = 0; step < DRIVE_STEPS; step++) {
+        int rc = ssh_event_dopoll(pump->event, 0);
+        if (rc == SSH_AGAIN || rc == SSH_ERROR || !pump_is_alive(pump)) {
+            break;
+        }
+        if (!pump->batched && pump->wire.in_bytes - start >= PUMP_TURN_BYTES) {
+            break;
+        }
+    }
+}
+
+void pump_turn(struct pump *pump)
+{
+    if (pump->in_turn || !pump->open || !pump->started) {
+        return;
+    }
+    pump->in_turn = true;
+    if (pump->batched) {
+        transport_begin(&pump->transport, PUMP_TURN_BYTES,
+                        !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
+    }
+    drive(pump);
+    bool held_back = false;
+    for (int round = 0; round < TURN_ROUNDS && pump_is_alive(pump); round++) {
+        held_back = pump->owner->turned(pump, pump->owner_data);
+        if (pump->batched) {
+            transport_flush(&pump->transport);
+        }
+        if (!held_back || pump_pending_bytes(pump) > 0) {
+            break;
+        }
+    }
+    if (pump->batched) {
+        transport_end(&pump->transport);
+    }
+    pump->in_turn = false;
+    if (pump_is_alive(pump)) {
+        watch(pump, held_back);
+    } else if (!pump->death_told) {
+        pump->death_told = true;
+        ev_io_stop(pump->loop, &pump->io);
+        pump->owner->dead(pump, pump->owner_data);
+    }
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void)loop;
+    (void)revents;
+    pump_turn(io->data);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+int pump_open(struct pump *pump, struct ev_loop *loop, ssh_session session, int fd, const struct pump_owner *owner,
+              void *data)
+{
+    *pump = (struct pump){.loop = loop, .session = session, .fd = fd, .owner = owner, .owner_data = data};
+    pump->event = ssh_event_new();
+    if (pump->event == NULL) {
+        return -1;
+    }
+    pump->transport.fd = -1;
+    if (batching) {
+        pump->batched = transport_open(&pump->transport, fd) == 0;
+    }
+    ssh_set_counters(session, &pump->wire, &pump->payload);
+    ev_io_init(&pump->io, on_ready, fd, EV_READ);
+    pump->io.data = pump;
+    pump->open = true;
+    return 0;
+}
+
+int pump_start(struct pump *pump)
+{
+    if (ssh_event_add_session(pump->event, pump->session) != SSH_OK) {
+        return -1;
+    }
+    pump->started = true;
+    watch(pump, false);
+    return 0;
+}
+
+bool pump_enter(struct pump *pump)
+{
+    if (pump->in_turn || !pump->open) {
+        return false;
+    }
+    pump->in_turn = true;
+    if (pump->batched) {
+        transport_begin(&pump->transport, 0, false);
+    }
+    return true;
+}
+
+void pump_leave(struct pump *pump)
+{
+    if (pump->batched) {
+        transport_end(&pump->transport);
+    }
+    pump->in_turn = false;
+    if (!pump->started) {
+        return;
+    }
+    if (pump_is_alive(pump)) {
+        watch(pump, false);
+    } else {
+        /* Whoever called us is not ready to see everything go: the next loop turn tells. */
+        ev_feed_event(pump->loop, &pump->io, EV_READ);
+    }
+}
+
+void pump_pause_reading(struct pump *pump, bool paused)
+{
+    pump->read_paused = paused;
+    if (!pump->in_turn) {
+        watch(pump, false);
+    }
+}
+
+void pump_close(struct pump *pump)
+{
+    if (!pump->open) {
+        return;
+    }
+    pump->open = false;
+    ev_io_stop(pump->loop, &pump->io);
+    ev_clear_pending(pump->loop, &pump->io);
+    if (pump->batched) {
+        transport_begin(&pump->transport, 0, false);
+    }
+    if (pump->started) {
+        (void)ssh_event_remove_session(pump->event, pump->session);
+    }
+    ssh_event_free(pump->event);
+    ssh_free(pump->session);
+    if (pump->batched) {
+        transport_end(&pump->transport);
+        transport_close(&pump->transport);
+    }
+    pump->session = NULL;
+    pump->event = NULL;
+}
