@@ -281,6 +281,10 @@ static short readiness(const struct transport *t, short events)
     return ready;
 }
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* glibc declares poll's array as written only, which would be news to the kernel. */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     struct transport *first = count > 0 ? find(fds[0].fd) : NULL;
