@@ -1,0 +1,252 @@
+/* Inside the room of options.h: everything that shows options to a person. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "options_internal.h"
+#include "sshecho/units.h"
+
+#define UNIT_TEXT_MAX 48
+#define LINE_WIDTH 100
+#define HELP_COLUMN 30 /* where the sentences of --help begin */
+
+static const char *print_number(const struct option_spec *spec, uint64_t value, char buffer[UNIT_TEXT_MAX])
+{
+    if (value == 0 && (spec->flags & OPTION_OFF_ALLOWED))
+        (void)snprintf(buffer, UNIT_TEXT_MAX, "off");
+    else if (spec->type == OPTION_SIZE)
+        (void)units_print_size(buffer, UNIT_TEXT_MAX, value);
+    else if (spec->type == OPTION_DURATION)
+        (void)units_print_duration(buffer, UNIT_TEXT_MAX, value);
+    else
+        (void)units_print_count(buffer, UNIT_TEXT_MAX, value);
+    return buffer;
+}
+
+static void allowed_number(const struct option_spec *spec, char buffer[OPTION_ALLOWED_MAX])
+{
+    static const char *const examples[] = {
+        [OPTION_COUNT] = "a number such as 500 or 10k",
+        [OPTION_SIZE] = "a size such as 64K or 1MB",
+        [OPTION_DURATION] = "a duration such as 250ms, 30s or 5m",
+    };
+    char low[UNIT_TEXT_MAX];
+    char high[UNIT_TEXT_MAX];
+    struct option_spec plain = *spec;
+    plain.flags = 0; /* a bound of 0 is a number, not "off" */
+    (void)print_number(&plain, spec->min, low);
+    (void)print_number(&plain, spec->max, high);
+    const char *off = spec->flags & OPTION_OFF_ALLOWED && spec->min > 0 ? ", or off" : "";
+    if (spec->min == 0 && spec->max == 0)
+        (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s", examples[spec->type]);
+    else if (spec->max == 0)
+        (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s or more%s", low, off);
+    else
+        (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s to %s%s", low, high, off);
+}
+
+const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_ALLOWED_MAX])
+{
+    size_t length = 0;
+    buffer[0] = '\0';
+    switch (spec->type) {
+    case OPTION_BOOL:
+        (void)snprintf(buffer, OPTION_ALLOWED_MAX, "yes or no");
+        break;
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+    case OPTION_DURATION:
+        allowed_number(spec, buffer);
+        break;
+    case OPTION_CHOICE:
+        for (unsigned i = 0; spec->choices[i] && length < OPTION_ALLOWED_MAX; i++) {
+            const char *between = i == 0 ? "" : spec->choices[i + 1] ? ", " : " or ";
+            length += (size_t)snprintf(buffer + length, OPTION_ALLOWED_MAX - length, "%s%s", between, spec->choices[i]);
+        }
+        break;
+    case OPTION_STRING:
+    case OPTION_STRING_LIST:
+        break;
+    }
+    return buffer;
+}
+
+/* In double quotes, so that libconfuse reads the same bytes back. */
+static void print_quoted(const char *text, FILE *out)
+{
+    (void)fputc('"', out);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\' || c == '$') /* "${NAME}" would be replaced from the environment */
+            (void)fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            (void)fprintf(out, "\\x%02x", c);
+        else
+            (void)fputc(c, out);
+    }
+    (void)fputc('"', out);
+}
+
+static void print_list(const struct string_list *list, FILE *out)
+{
+    (void)fputc('{', out);
+    for (size_t i = 0; i < list->count; i++) {
+        (void)fputs(i > 0 ? ", " : "", out);
+        print_quoted(list->items[i], out);
+    }
+    (void)fputc('}', out);
+}
+
+static void print_value(const struct option_spec *spec, const void *values, FILE *out)
+{
+    const void *field = (const char *)values + spec->offset;
+    char number[UNIT_TEXT_MAX];
+    switch (spec->type) {
+    case OPTION_BOOL:
+        (void)fputs(*(const bool *)field ? "yes" : "no", out);
+        break;
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+    case OPTION_DURATION:
+        (void)fputs(print_number(spec, *(const uint64_t *)field, number), out);
+        break;
+    case OPTION_CHOICE:
+        print_quoted(spec->choices[*(const unsigned *)field], out);
+        break;
+    case OPTION_STRING:
+        print_quoted(*(char *const *)field ? *(char *const *)field : "", out);
+        break;
+    case OPTION_STRING_LIST:
+        print_list(field, out);
+        break;
+    }
+}
+
+static bool is_set(const struct option_spec *spec, const void *values)
+{
+    const void *field = (const char *)values + spec->offset;
+    if (spec->type == OPTION_STRING)
+        return *(char *const *)field != NULL;
+    if (spec->type == OPTION_STRING_LIST)
+        return ((const struct string_list *)field)->count > 0;
+    return true;
+}
+
+void options_print_effective(const struct option_table *table, const void *values, FILE *out)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_spec *spec = &table->specs[i];
+        if (spec->flags & OPTION_COMMAND_LINE)
+            continue;
+        (void)fprintf(out, "%s = ", spec->name);
+        if (spec->flags & OPTION_SECRET && is_set(spec, values))
+            (void)fputs(spec->type == OPTION_STRING_LIST ? "{\"***\"}" : "\"***\"", out);
+        else
+            print_value(spec, values, out);
+        (void)fputc('\n', out);
+    }
+}
+
+/* Writes words from `column` on, breaking lines before LINE_WIDTH; each further line begins with `indent`. */
+static void print_wrapped(const char *text, size_t column, const char *indent, FILE *out)
+{
+    size_t at = column;
+    bool first = true;
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        if (!first && at + 1 + length > LINE_WIDTH) {
+            (void)fprintf(out, "\n%s", indent);
+            at = strlen(indent);
+        } else if (!first) {
+            (void)fputc(' ', out);
+            at++;
+        }
+        (void)fwrite(text, 1, length, out);
+        at += length;
+        text += length + strspn(text + length, " ");
+        first = false;
+    }
+    (void)fputc('\n', out);
+}
+
+static bool starts_group(const struct option_table *table, size_t index)
+{
+    const char *group = table->specs[index].group;
+    const char *before = index > 0 ? table->specs[index - 1].group : NULL;
+    return group && (!before || strcmp(group, before) != 0);
+}
+
+/* The sentence with its default and bounds, as --help and the sample show it. */
+static void describe(const struct option_spec *spec, bool with_default, char *buffer, size_t buffer_size)
+{
+    char allowed[OPTION_ALLOWED_MAX] = "";
+    if (spec->type == OPTION_CHOICE || (spec->min != 0 || spec->max != 0))
+        (void)option_allowed(spec, allowed);
+    const char *default_text = with_default ? spec->default_text : NULL;
+    if (default_text && (*default_text == '\0' || (spec->type == OPTION_BOOL && strcmp(default_text, "no") == 0)))
+        default_text = NULL; /* what nobody would ask about */
+    bool extra = default_text || allowed[0];
+    (void)snprintf(buffer, buffer_size, "%s%s%s%s%s%s%s", spec->help, extra ? " [" : "", default_text ? "default " : "",
+                   default_text ? default_text : "", default_text && allowed[0] ? "; " : "", allowed, extra ? "]" : "");
+}
+
+static void print_help_entry(const char *left, const char *text, FILE *out)
+{
+    char indent[HELP_COLUMN + 1];
+    (void)memset(indent, ' ', HELP_COLUMN);
+    indent[HELP_COLUMN] = '\0';
+    if (strlen(left) + 2 > HELP_COLUMN)
+        (void)fprintf(out, "%s\n%s", left, indent);
+    else
+        (void)fprintf(out, "%-*s", HELP_COLUMN, left);
+    print_wrapped(text, HELP_COLUMN, indent, out);
+}
+
+void options_print_help(const struct option_table *table, FILE *out)
+{
+    (void)fprintf(out, "usage: %s\n", table->usage ? table->usage : table->program);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_spec *spec = &table->specs[i];
+        char left[160];
+        char text[1024];
+        char short_text[8] = "    ";
+        if (starts_group(table, i))
+            (void)fprintf(out, "\n%s:\n", spec->group);
+        if (spec->short_name)
+            (void)snprintf(short_text, sizeof short_text, "-%c, ", spec->short_name);
+        (void)snprintf(left, sizeof left, "  %s--%s%s%s", short_text, spec->name, spec->argument ? " " : "",
+                       spec->argument ? spec->argument : "");
+        describe(spec, true, text, sizeof text);
+        print_help_entry(left, text, out);
+    }
+    (void)fputc('\n', out);
+    print_help_entry("  -o KEY=VALUE",
+                     "Set any configuration key; every long option above that a file may hold is one.", out);
+}
+
+void options_print_sample(const struct option_table *table, FILE *out)
+{
+    (void)fprintf(out, "# Configuration of %s. Every key is at its default; a key in a comment has none.\n",
+                  table->program);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_spec *spec = &table->specs[i];
+        if (spec->flags & OPTION_COMMAND_LINE)
+            continue;
+        if (starts_group(table, i))
+            (void)fprintf(out, "\n# --- %s ---\n", spec->group);
+        char text[1024];
+        describe(spec, false, text, sizeof text);
+        (void)fputs("\n# ", out);
+        print_wrapped(text, 2, "# ", out);
+        (void)fprintf(out, "%s%s = ", spec->default_text ? "" : "#", spec->name);
+        if (!spec->default_text)
+            (void)fputs(spec->type == OPTION_STRING_LIST ? "{}" : "\"\"", out);
+        else if (spec->type == OPTION_STRING_LIST)
+            print_list(&(struct string_list){.items = &(char *){(char *)(uintptr_t)spec->default_text}, .count = 1},
+                       out);
+        else if (spec->type == OPTION_STRING || spec->type == OPTION_CHOICE)
+            print_quoted(spec->default_text, out);
+        else
+            (void)fputs(spec->default_text, out);
+        (void)fputc('\n', out);
+    }
+}
