@@ -12,7 +12,7 @@
 
 struct key_use {
     int first_line;   /* 0: not seen yet */
-    unsigned n_items; /* of a list, at the end of its last assignment */
+    unsigned n_items; /* of a list, so far */
 };
 
 struct load {
@@ -37,14 +37,15 @@ static const char *position(const cfg_t *cfg, char buffer[256])
 static int check_repeated(struct load *load, const cfg_t *cfg, const cfg_opt_t *opt, const struct option_spec *spec)
 {
     struct key_use *use = &load->uses[spec - load->table->specs];
-    bool again = use->first_line != 0 && (spec->type != OPTION_STRING_LIST || opt->nvalues <= use->n_items);
-    if (again) {
-        char where[256];
+    bool list = spec->type == OPTION_STRING_LIST;
+    char where[256];
+    /* opt->nvalues counts this value too; a second `key = {...}` begins at 1 again. */
+    if (use->first_line != 0 && (!list || opt->nvalues <= use->n_items))
         return option_fail(load->error, position(cfg, where), spec->name, "given twice, first on line %d%s",
-                           use->first_line, spec->type == OPTION_STRING_LIST ? " (+= adds to a list)" : "");
-    }
+                           use->first_line, list ? " (+= adds to a list)" : "");
     if (use->first_line == 0)
         use->first_line = cfg->line;
+    use->n_items = opt->nvalues;
     return 0;
 }
 
@@ -68,17 +69,17 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
     return rc;
 }
 
-/* Called when an assignment is complete. */
-static int on_assigned(cfg_t *cfg, cfg_opt_t *opt)
+/* `key = {}` makes libconfuse call nobody, and it takes the default away. */
+static int apply_empty_lists(struct load *load, cfg_t *cfg)
 {
-    struct load *load = current;
-    const struct option_spec *spec = options_find(load->table, opt->name);
-    if (!spec || load->failed)
-        return -1;
-    load->uses[spec - load->table->specs].n_items = opt->nvalues;
-    if (opt->nvalues > 0)
-        return 0;
-    return on_value(cfg, opt, "", &(const char *){NULL}); /* `key = {}`: no value was announced */
+    for (size_t i = 0; i < load->table->count; i++) {
+        const struct option_spec *spec = &load->table->specs[i];
+        const cfg_opt_t *opt = spec->type == OPTION_STRING_LIST ? cfg_getopt(cfg, spec->name) : NULL;
+        if (opt && opt->nvalues == 0 && (opt->flags & CFGF_MODIFIED) && !(spec->flags & OPTION_COMMAND_LINE) &&
+            option_apply(load->table, load->values, load->state, spec, OPTION_RANK_FILE, load->path, "", load->error))
+            return -1;
+    }
+    return 0;
 }
 
 /* libconfuse's own complaints. Its message for an unknown key is recognized by its format; any other passes as it is.
@@ -118,7 +119,6 @@ static cfg_t *make_parser(const struct option_table *table)
             .type = CFGT_STR,
             .flags = CFGF_NODEFAULT | (list ? CFGF_LIST : CFGF_NONE),
             .parsecb = on_value,
-            .validcb = on_assigned,
         };
     }
     opts[table->count] = (cfg_opt_t)CFG_END();
@@ -129,11 +129,106 @@ static cfg_t *make_parser(const struct option_table *table)
     return cfg;
 }
 
-/* Reads the whole file before libconfuse sees it: its scanner ends the process when a read fails. Adds a final line
- * break. Returns the malloc'd text, or NULL with the error filled in. */
-static char *read_text(const char *path, size_t *length, struct option_error *error)
+/* Where the scan below is in the text. */
+struct cursor {
+    char *at;
+    int line;
+};
+
+static void skip(struct cursor *cursor)
+{
+    if (*cursor->at == '\n')
+        cursor->line++;
+    cursor->at++;
+}
+
+static void blank(struct cursor *cursor)
+{
+    if (*cursor->at != '\n')
+        *cursor->at = ' ';
+    skip(cursor);
+}
+
+static int fail_at(const struct load *load, int line, const char *message)
+{
+    char where[256];
+    (void)snprintf(where, sizeof where, "%.160s:%d", load->path, line);
+    return option_fail(load->error, where, NULL, "%s", message);
+}
+
+/* "${NAME}": libconfuse would look for the brace up to the end of the file. */
+static bool variable_is_closed(const char *at)
+{
+    return at[0] != '$' || at[1] != '{' || at[2 + strcspn(at + 2, "}\"'\n")] == '}';
+}
+
+static int skip_string(const struct load *load, struct cursor *cursor)
+{
+    int line = cursor->line;
+    char quote = *cursor->at;
+    for (skip(cursor); *cursor->at != quote; skip(cursor)) {
+        if (quote == '"' && !variable_is_closed(cursor->at))
+            return fail_at(load, cursor->line, "${ without }, write \\$ for a plain dollar sign");
+        if (*cursor->at == '\\' && cursor->at[1] != '\0')
+            skip(cursor);
+        if (*cursor->at == '\0')
+            return fail_at(load, line, "a string begins here that does not end");
+    }
+    skip(cursor);
+    return 0;
+}
+
+static int blank_block_comment(const struct load *load, struct cursor *cursor)
+{
+    int line = cursor->line;
+    blank(cursor);
+    blank(cursor);
+    while (*cursor->at != '\0' && (cursor->at[0] != '*' || cursor->at[1] != '/'))
+        blank(cursor);
+    if (*cursor->at == '\0')
+        return fail_at(load, line, "a comment begins here that does not end");
+    blank(cursor);
+    blank(cursor);
+    return 0;
+}
+
+/* Turns comments into spaces and refuses strings that do not end. libconfuse counts lines wrongly after a comment, and
+ * an open string leaves its scanner in a state that spoils the next file (a reload). */
+static int prepare_text(const struct load *load, char *text)
+{
+    struct cursor cursor = {.at = text, .line = 1};
+    bool in_word = false; /* "http://x" holds no comment */
+    while (*cursor.at != '\0') {
+        int rc = 0;
+        bool slash = *cursor.at == '/' && !in_word;
+        if (*cursor.at == '"' || *cursor.at == '\'')
+            rc = skip_string(load, &cursor);
+        else if (slash && cursor.at[1] == '*')
+            rc = blank_block_comment(load, &cursor);
+        else if (*cursor.at == '#' || (slash && cursor.at[1] == '/'))
+            while (*cursor.at != '\n' && *cursor.at != '\0')
+                blank(&cursor);
+        else if (!variable_is_closed(cursor.at))
+            rc = fail_at(load, cursor.line, "${ without }, write \"\\$...\" for a plain dollar sign");
+        else {
+            in_word = !strchr(" \t\r\n={}()+,", *cursor.at);
+            skip(&cursor);
+            continue;
+        }
+        if (rc != 0)
+            return -1;
+        in_word = false;
+    }
+    return 0;
+}
+
+/* Reads the whole file before libconfuse sees it: its scanner ends the process when a read fails. Makes sure that a
+ * line break ends it. Returns the malloc'd text, or NULL with the error filled in. */
+static char *read_text(const char *path, struct option_error *error)
 {
     char *text = NULL;
+    size_t length;
+    bool failed = true;
     struct stat status;
     FILE *file = fopen(path, "re");
     if (!file) {
@@ -149,33 +244,34 @@ static char *read_text(const char *path, size_t *length, struct option_error *er
         (void)option_fail(error, path, NULL, "out of memory");
         goto out;
     }
-    *length = fread(text, 1, FILE_MAX_BYTES + 1, file);
-    int failed = -1;
+    length = fread(text, 1, FILE_MAX_BYTES + 1, file);
     if (ferror(file))
         (void)option_fail(error, path, NULL, "cannot read: %s", strerror(errno));
-    else if (*length > FILE_MAX_BYTES)
+    else if (length > FILE_MAX_BYTES)
         (void)option_fail(error, path, NULL, "larger than 1 MiB, not a configuration file");
-    else if (memchr(text, '\0', *length))
+    else if (memchr(text, '\0', length))
         (void)option_fail(error, path, NULL, "holds a NUL byte, not a configuration file");
     else
-        failed = 0;
+        failed = false;
+    if (failed)
+        goto out;
+    if (length == 0 || text[length - 1] != '\n')
+        text[length++] = '\n';
+    text[length] = '\0';
+out:
+    (void)fclose(file);
     if (failed) {
         free(text);
         text = NULL;
-        goto out;
     }
-    text[(*length)++] = '\n';
-    text[*length] = '\0';
-out:
-    (void)fclose(file);
     return text;
 }
 
-static int parse_text(struct load *load, char *text, size_t length)
+static int parse_text(struct load *load, char *text)
 {
     int rc = -1;
     cfg_t *cfg = make_parser(load->table);
-    FILE *stream = fmemopen(text, length, "r");
+    FILE *stream = fmemopen(text, strlen(text), "r");
     if (!cfg || !stream) {
         (void)option_fail(load->error, load->path, NULL, "out of memory");
         goto out;
@@ -183,9 +279,13 @@ static int parse_text(struct load *load, char *text, size_t length)
     current = load;
     rc = cfg_parse_fp(cfg, stream);
     current = NULL;
-    if (rc != CFG_SUCCESS && !load->failed)
+    if (rc == CFG_SUCCESS && !load->failed) {
+        rc = apply_empty_lists(load, cfg);
+        goto out;
+    }
+    if (!load->failed)
         (void)option_fail(load->error, load->path, NULL, "cannot be parsed");
-    rc = rc == CFG_SUCCESS && !load->failed ? 0 : -1;
+    rc = -1;
 out:
     if (stream)
         (void)fclose(stream);
@@ -198,16 +298,15 @@ int options_load_file(const struct option_table *table, void *values, struct opt
                       struct option_error *error)
 {
     int rc = -1;
-    size_t length = 0;
     struct load load = {.table = table, .values = values, .state = state, .error = error, .path = path};
-    char *text = read_text(path, &length, error);
+    char *text = read_text(path, error);
     if (!text)
         return -1;
     load.uses = calloc(table->count + 1, sizeof *load.uses);
-    if (load.uses)
-        rc = parse_text(&load, text, length);
-    else
+    if (!load.uses)
         (void)option_fail(error, path, NULL, "out of memory");
+    else if (prepare_text(&load, text) == 0)
+        rc = parse_text(&load, text);
     free(load.uses);
     free(text);
     return rc;
