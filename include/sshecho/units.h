@@ -25,8 +25,8 @@ const char *units_print_size(char *buffer, size_t buffer_size, uint64_t bytes);
 const char *units_print_count(char *buffer, size_t buffer_size, uint64_t count);
 const char *units_print_duration(char *buffer, size_t buffer_size, uint64_t duration_us);
 
-/* For reports: three significant digits and the fitting unit (us, ms, s, min, h), "1.25 ms"; "-" for what is not finite.
- * Not meant to be parsed again. */
+/* For reports: three significant digits and the fitting unit (us, ms, s, min, h), "1.25 ms"; "-" for what is not
+ * finite. Not meant to be parsed again. */
 const char *units_human_duration(char *buffer, size_t buffer_size, double duration_us);
 
 #endif
