@@ -38,7 +38,7 @@ static int split(const char *text, uint16_t default_port, struct host_port *out,
     if (text[0] == '[') {
         const char *close = strchr(text, ']');
         if (!close || close == text + 1) {
-            (void)snprintf(error, error_size, "'%s' lacks an address in brackets, write [ADDR]:PORT", text);
+            (void)snprintf(error, error_size, "'%.64s' lacks an address in brackets, write [ADDR]:PORT", text);
             return -1;
         }
         host = text + 1;
@@ -72,7 +72,8 @@ static void set_v4(struct net_address *out, struct in_addr address, uint16_t por
     out->length = sizeof v4;
 }
 
-static int look_up(const struct host_port *where, bool resolve, struct net_address *out, char *error, size_t error_size)
+static int look_up(const char *text, const struct host_port *where, bool resolve, struct net_address *out, char *error,
+                   size_t error_size)
 {
     char port[8];
     (void)snprintf(port, sizeof port, "%u", where->port);
@@ -88,7 +89,7 @@ static int look_up(const struct host_port *where, bool resolve, struct net_addre
         if (resolve)
             (void)snprintf(error, error_size, "cannot resolve '%.64s': %s", where->host, why);
         else
-            (void)snprintf(error, error_size, "'%.64s' is not a numeric address", where->host);
+            (void)snprintf(error, error_size, "'%.64s' is not a numeric address, write ADDR:PORT", text);
         if (found)
             freeaddrinfo(found);
         return -1;
@@ -116,7 +117,7 @@ int net_parse(const char *text, uint16_t default_port, bool resolve, struct net_
         (void)snprintf(error, error_size, "'%.64s' is not an address, write ADDR:PORT or :PORT", text);
         return -1;
     }
-    return look_up(&where, resolve, out, error, error_size);
+    return look_up(text, &where, resolve, out, error, error_size);
 }
 
 const char *net_print(const struct net_address *address, char *buffer, size_t buffer_size)
