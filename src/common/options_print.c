@@ -168,10 +168,13 @@ static void print_wrapped(const char *text, size_t column, const char *indent, F
     (void)fputc('\n', out);
 }
 
+/* Whether the option belongs under a new heading; one without a group stays under the last. */
 static bool starts_group(const struct option_table *table, size_t index)
 {
     const char *group = table->specs[index].group;
-    const char *before = index > 0 ? table->specs[index - 1].group : NULL;
+    const char *before = NULL;
+    while (index > 0 && !before)
+        before = table->specs[--index].group;
     return group && (!before || strcmp(group, before) != 0);
 }
 
