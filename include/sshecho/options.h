@@ -36,9 +36,9 @@ struct option_spec {
     const char *name; /* key in the file and after --; lower case, words joined by '-' */
     char short_name;  /* 0: none */
     enum option_type type;
-    size_t offset;            /* offsetof the value in the program's struct */
-    uint64_t min, max;        /* for COUNT, SIZE, DURATION; 0,0 means no bounds. OFF_ALLOWED lets 0 through below min */
-    const char *default_text; /* parsed like any other value; NULL: zero / empty */
+    size_t offset;     /* offsetof the value in the program's struct */
+    uint64_t min, max; /* for COUNT, SIZE, DURATION; max 0: no upper bound. OFF_ALLOWED lets 0 through below min */
+    const char *default_text;   /* parsed like any other value; NULL: zero / empty */
     const char *const *choices; /* OPTION_CHOICE */
     const char *argument;       /* placeholder in --help, e.g. "ADDR:PORT"; NULL for a bool */
     const char *help;           /* one sentence, capital first, full stop */
@@ -61,13 +61,18 @@ struct option_error {
     char text[512]; /* one line without newline: "FILE:LINE: key: what is wrong (allowed: ...)" */
 };
 
-/* Which options were given explicitly; sized by the table, zeroed by options_init. */
+/* The command line outranks the file whichever is read first; what is outranked is checked all the same. An empty text
+ * empties a list and unsets a string (to "" where the default is not NULL). In the file a key may stand once, but
+ * `key += ...` adds to a list, and "${NAME}" in double quotes is taken from the environment.
+ *
+ * Which options were given explicitly; sized by the table, zeroed by options_init. */
 struct option_state {
     unsigned char *given; /* [count]: 0 default, 1 file, 2 -o or command line */
     size_t count;
 };
 
-/* All return 0, or -1 with *error filled in. On -1 the values stay valid (some may be set) and options_free still
+/* options_set counts as the command line; `where` begins its error (NULL: nothing does).
+ * All return 0, or -1 with *error filled in. On -1 the values stay valid (some may be set) and options_free still
  * works. */
 int options_init(const struct option_table *table, void *values, struct option_state *state,
                  struct option_error *error);
@@ -88,7 +93,8 @@ bool options_was_given(const struct option_table *table, const struct option_sta
 void options_print_help(const struct option_table *table, FILE *out);
 /* "key = value" lines in table order, in the syntax of the configuration file; secrets as "***". */
 void options_print_effective(const struct option_table *table, const void *values, FILE *out);
-/* A sample configuration: help as comment above, key at its default; what conf/NAME.conf holds. */
+/* A sample configuration, what conf/NAME.conf holds: each key's help above `#key = default`. It is all comments, so
+ * that installing it gives no key a value (options_was_given), and without the '#'s it sets the defaults. */
 void options_print_sample(const struct option_table *table, FILE *out);
 
 #endif

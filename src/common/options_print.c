@@ -169,13 +169,12 @@ static void print_wrapped(const char *text, size_t column, const char *indent, F
 }
 
 /* Whether the option belongs under a new heading; one without a group stays under the last. */
-static bool starts_group(const struct option_table *table, size_t index)
+static bool starts_group(const struct option_spec *spec, const char **shown)
 {
-    const char *group = table->specs[index].group;
-    const char *before = NULL;
-    while (index > 0 && !before)
-        before = table->specs[--index].group;
-    return group && (!before || strcmp(group, before) != 0);
+    if (!spec->group || (*shown && strcmp(spec->group, *shown) == 0))
+        return false;
+    *shown = spec->group;
+    return true;
 }
 
 /* The sentence with its default and bounds, as --help and the sample show it. */
@@ -207,12 +206,13 @@ static void print_help_entry(const char *left, const char *text, FILE *out)
 void options_print_help(const struct option_table *table, FILE *out)
 {
     (void)fprintf(out, "usage: %s\n", table->usage ? table->usage : table->program);
+    const char *group = NULL;
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         char left[160];
         char text[1024];
         char short_text[8] = "    ";
-        if (starts_group(table, i))
+        if (starts_group(spec, &group))
             (void)fprintf(out, "\n%s:\n", spec->group);
         if (spec->short_name)
             (void)snprintf(short_text, sizeof short_text, "-%c, ", spec->short_name);
@@ -226,30 +226,54 @@ void options_print_help(const struct option_table *table, FILE *out)
                      "Set any configuration key; every long option above that a file may hold is one.", out);
 }
 
+/* The default as a value in the file; where there is none, what the program then holds. */
+static void print_default(const struct option_spec *spec, FILE *out)
+{
+    const char *text = spec->default_text;
+    switch (spec->type) {
+    case OPTION_BOOL:
+        (void)fputs(text ? text : "no", out);
+        break;
+    case OPTION_COUNT:
+    case OPTION_SIZE:
+    case OPTION_DURATION:
+        (void)fputs(text ? text : spec->flags & OPTION_OFF_ALLOWED ? "off" : "0", out);
+        break;
+    case OPTION_CHOICE:
+        print_quoted(text ? text : spec->choices[0], out);
+        break;
+    case OPTION_STRING:
+        print_quoted(text ? text : "", out);
+        break;
+    case OPTION_STRING_LIST:
+        (void)fputc('{', out);
+        if (text)
+            print_quoted(text, out);
+        (void)fputc('}', out);
+        break;
+    }
+}
+
 void options_print_sample(const struct option_table *table, FILE *out)
 {
-    (void)fprintf(out, "# Configuration of %s. Every key is at its default; a key in a comment has none.\n",
-                  table->program);
+    (void)fprintf(
+        out,
+        "# Configuration of %s. Every key is shown at its default, as a comment: remove the '#' before a key\n"
+        "# to change it. Sizes: 64K, 1MB. Times: 250ms, 30s, 5m. Lists: {\"one\", \"two\"}.\n",
+        table->program);
+    const char *group = NULL;
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         if (spec->flags & OPTION_COMMAND_LINE)
             continue;
-        if (starts_group(table, i))
+        if (starts_group(spec, &group))
             (void)fprintf(out, "\n# --- %s ---\n", spec->group);
         char text[1024];
         describe(spec, false, text, sizeof text);
         (void)fputs("\n# ", out);
         print_wrapped(text, 2, "# ", out);
-        (void)fprintf(out, "%s%s = ", spec->default_text ? "" : "#", spec->name);
-        if (!spec->default_text)
-            (void)fputs(spec->type == OPTION_STRING_LIST ? "{}" : "\"\"", out);
-        else if (spec->type == OPTION_STRING_LIST)
-            print_list(&(struct string_list){.items = &(char *){(char *)(uintptr_t)spec->default_text}, .count = 1},
-                       out);
-        else if (spec->type == OPTION_STRING || spec->type == OPTION_CHOICE)
-            print_quoted(spec->default_text, out);
-        else
-            (void)fputs(spec->default_text, out);
+        (void)fprintf(out, "#%s = ", spec->name);
+        print_default(spec, out);
         (void)fputc('\n', out);
     }
 }
