@@ -36,7 +36,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all check check-unit check-system check-hostile check-asan demo install uninstall clean format tidy
+.PHONY: all check check-unit check-system check-hostile check-asan fuzz demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON)
@@ -47,10 +47,16 @@ $(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# A unit test is one file of cmocka tests, linked with every room but the two mains.
-$(BUILD)/test/%: test/unit/%.c $(COMMON) $(filter-out $(BUILD)/src/server/main.o,$(SERVER)) $(filter-out $(BUILD)/src/load/main.o,$(LOAD))
+# A unit test is one file of cmocka tests: test_server_*.c sees the server's rooms, test_load_*.c the generator's, all see the common ones.
+$(BUILD)/test/test_server_%: test/unit/test_server_%.c $(COMMON) $(filter-out $(BUILD)/src/server/main.o,$(SERVER))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $(BUILD)/test/$*.d -o $@ $(filter-out %.h,$^) $(LIBS_SERVER) $(LIBS_LOAD) -lcmocka
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_SERVER) -lcmocka
+$(BUILD)/test/test_load_%: test/unit/test_load_%.c $(COMMON) $(filter-out $(BUILD)/src/load/main.o,$(LOAD))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_LOAD) -lcmocka
+$(BUILD)/test/test_%: test/unit/test_%.c $(COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_COMMON) -lcmocka
 
 check: all check-unit check-system check-hostile
 check-unit: $(UNIT)
@@ -62,6 +68,17 @@ check-hostile: all
 check-asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
+
+# libFuzzer (clang) over the rooms that read text, FUZZ_SECONDS each. Findings are left in $(BUILD)/fuzz.
+FUZZ_SECONDS ?= 20
+FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_ROOMS := src/common/units.c src/common/options.c src/common/options_arguments.c src/common/options_file.c src/common/options_print.c
+$(BUILD)/fuzz/%: test/fuzz/%.c $(FUZZ_ROOMS) test/fuzz/fuzz_table.h
+	@mkdir -p $(@D)
+	clang -std=c17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Iinclude -o $@ $< $(FUZZ_ROOMS) -lconfuse -lm
+fuzz: $(FUZZ)
+	@set -e; for t in $(FUZZ); do echo "== $$t"; \
+	  $$t -max_total_time=$(FUZZ_SECONDS) -max_len=512 -dict=test/fuzz/options.dict -seed_inputs=test/fuzz/seed.conf -artifact_prefix=$$t- -verbosity=0 -print_final_stats=1; done
 
 demo: all
 	BUILD=$(BUILD) scripts/demo --built
