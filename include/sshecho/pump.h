@@ -94,6 +94,14 @@ size_t pump_pending_bytes(struct pump *pump);
 /* Whether the session can still carry anything. */
 bool pump_is_alive(const struct pump *pump);
 
+/* Bytes through the socket since pump_open. */
+uint64_t pump_wire_in(const struct pump *pump);
+uint64_t pump_wire_out(const struct pump *pump);
+
+/* How a dead session ended: SSH_MSG_DISCONNECT, end of file on the socket, a socket error, or libssh refusing what came. */
+enum pump_end { PUMP_END_DISCONNECT, PUMP_END_EOF, PUMP_END_SOCKET, PUMP_END_PROTOCOL };
+enum pump_end pump_end(const struct pump *pump);
+
 /* Stops reading from the peer (a test-bench stall, a drain); what is pending still goes out. */
 void pump_pause_reading(struct pump *pump, bool paused);
 

@@ -2,6 +2,7 @@
 
 #include <libssh/callbacks.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,6 +98,33 @@ size_t pump_pending_bytes(struct pump *pump)
     settle_written(pump);
     size_t below = pump->batched ? transport_pending_bytes(&pump->transport) : plain_pending(pump);
     return below + (size_t)pump->written_unsent;
+}
+
+uint64_t pump_wire_in(const struct pump *pump)
+{
+    return pump->batched ? pump->transport.in_bytes : pump->wire.in_bytes;
+}
+
+uint64_t pump_wire_out(const struct pump *pump)
+{
+    return pump->batched ? pump->transport.out_bytes : pump->wire.out_bytes;
+}
+
+enum pump_end pump_end(const struct pump *pump)
+{
+    const char *error = ssh_get_error(pump->session);
+    /* packet_cb.c's, socket.c's and session.c's wording: the only way libssh tells these apart */
+    if ((ssh_get_status(pump->session) & SSH_CLOSED) != 0 ||
+        (error != NULL && strstr(error, "Received SSH_MSG_DISCONNECT") != NULL)) {
+        return PUMP_END_DISCONNECT;
+    }
+    if (error != NULL && strstr(error, "Socket error: disconnected") != NULL) {
+        return PUMP_END_EOF;
+    }
+    if (error != NULL && (strstr(error, "Socket error") != NULL || strstr(error, "error on socket") != NULL)) {
+        return PUMP_END_SOCKET;
+    }
+    return PUMP_END_PROTOCOL;
 }
 
 /* ---- the turn -------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,447 @@
+#include "server/config.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sshecho/log.h"
+#include "sshecho/net.h"
+#include "sshecho/units.h"
+
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+#ifndef SSHECHO_PREFIX
+#define SSHECHO_PREFIX "/usr/local"
+#endif
+
+#define DEFAULT_PORT 2222
+#define S(seconds) ((uint64_t)(seconds)*1000000U)
+#define KIB(n) ((uint64_t)(n)*1024U)
+#define AT(field) offsetof(struct config, field)
+
+static const char *const profile_names[] = {"auto", "bench", "exposed", NULL};
+static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
+static const char *const log_formats[] = {"kv", "json", NULL};
+
+/* Ciphers that our default offers, in both orders: with AES in the CPU, GCM costs a third of ChaCha20. */
+#define CIPHERS_AES "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr"
+#define CIPHERS_NO_AES                                                                                                 \
+    "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr"
+
+#define G_DO "What to do"
+#define G_LISTEN "Listening"
+#define G_AUTH "Who may enter"
+#define G_KEYS "Keys and algorithms"
+#define G_LIMITS "Limits (defaults of profile bench; --check prints the values in force)"
+#define G_TIME "Deadlines"
+#define G_PROCESS "Processes"
+#define G_LOG "Log"
+
+static const struct option_spec specs[] = {
+    {"config", 'f', OPTION_STRING, AT(config_file), 0, 0, NULL, NULL, "FILE",
+     "Read this configuration file; without it " SSHECHO_PREFIX
+     "/etc/sshecho/sshechod.conf (or /etc/sshecho/sshechod.conf) is read if it exists.",
+     G_DO, OPTION_COMMAND_LINE},
+    {"check", 't', OPTION_BOOL, AT(check), 0, 0, NULL, NULL, NULL,
+     "Check configuration and keys, print the values in force and exit.", G_DO, OPTION_COMMAND_LINE},
+    {"help", 'h', OPTION_BOOL, AT(help), 0, 0, NULL, NULL, NULL, "Print this help and exit.", G_DO,
+     OPTION_COMMAND_LINE},
+    {"version", 'V', OPTION_BOOL, AT(version), 0, 0, NULL, NULL, NULL,
+     "Print the versions of the program and of the libraries in use and exit.", G_DO, OPTION_COMMAND_LINE},
+    {"print-sample-config", 0, OPTION_BOOL, AT(sample), 0, 0, NULL, NULL, NULL,
+     "Print a configuration file that holds every key at its default and exit.", G_DO, OPTION_COMMAND_LINE},
+    {"port-file", 'p', OPTION_STRING, AT(port_file), 0, 0, NULL, NULL, "PATH",
+     "Write the addresses that are being listened on to this file, one a line, once the server is ready.", G_LISTEN, 0},
+    {"listen", 'l', OPTION_STRING_LIST, AT(listen), 0, 0, "127.0.0.1:2222", NULL, "ADDR:PORT",
+     "Address to listen on (repeatable; [V6]:PORT; port 0 takes a free one).", G_LISTEN, 0},
+    {"backlog", 0, OPTION_COUNT, AT(backlog), 1, 65535, "4096", NULL, "N",
+     "Connections the kernel holds for us until they are accepted.", G_LISTEN, 0},
+    {"auth-methods", 'a', OPTION_STRING_LIST, AT(auth_methods), 0, 0, "none,password,publickey,keyboard-interactive",
+     NULL, "LIST", "Methods a client may log in with: none, password, publickey, keyboard-interactive.", G_AUTH, 0},
+    {"password-file", 0, OPTION_STRING, AT(password_file), 0, 0, NULL, NULL, "FILE",
+     "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right.", G_AUTH, 0},
+    {"authorized-keys", 0, OPTION_STRING, AT(authorized_keys), 0, 0, NULL, NULL, "FILE",
+     "Public keys that may log in, in OpenSSH's authorized_keys form; without it any key may.", G_AUTH, 0},
+    {"allow-anonymous", 0, OPTION_BOOL, AT(allow_anonymous), 0, 0, "no", NULL, NULL,
+     "Let everyone in although an address other than loopback is listened on.", G_AUTH, 0},
+    {"auth-attempts", 0, OPTION_COUNT, AT(auth_attempts), 1, 1000, "20", NULL, "N",
+     "Failed attempts to log in after which a client is disconnected (exposed: 6).", G_AUTH, 0},
+    {"host-key", 'k', OPTION_STRING_LIST, AT(host_keys), 0, 0, NULL, NULL, "FILE",
+     "Private host key (repeatable, one of each type); without it /etc/sshecho/ssh_host_*_key, else a throw-away key "
+     "is made.",
+     G_KEYS, 0},
+    {"host-key-types", 0, OPTION_STRING_LIST, AT(host_key_types), 0, 0, "ed25519", NULL, "LIST",
+     "Types of throw-away keys to make: ed25519, ecdsa, rsa.", G_KEYS, 0},
+    {"kex", 0, OPTION_STRING, AT(kex), 0, 0, "curve25519-sha256,curve25519-sha256@libssh.org", NULL, "LIST",
+     "Key exchange methods, best first.", G_KEYS, 0},
+    {"host-key-algorithms", 0, OPTION_STRING, AT(host_key_algorithms), 0, 0,
+     "ssh-ed25519,rsa-sha2-512,rsa-sha2-256,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521", NULL, "LIST",
+     "Host key algorithms, best first; those without a key are not offered.", G_KEYS, 0},
+    {"ciphers", 'c', OPTION_STRING, AT(ciphers), 0, 0, "auto", NULL, "LIST",
+     "Ciphers, best first; auto puts AES-GCM first where the CPU has AES instructions, else ChaCha20-Poly1305.", G_KEYS,
+     0},
+    {"macs", 'm', OPTION_STRING, AT(macs), 0, 0,
+     "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512", NULL, "LIST",
+     "Message authentication codes for ciphers without their own, best first.", G_KEYS, 0},
+    {"compression", 0, OPTION_STRING, AT(compression), 0, 0, "none", NULL, "LIST",
+     "Compression methods: none, zlib@openssh.com, zlib.", G_KEYS, 0},
+    {"rekey-bytes", 0, OPTION_SIZE, AT(rekey_bytes), KIB(64), UINT64_MAX, "off", NULL, "SIZE",
+     "Start a key re-exchange after so many bytes in one direction; off leaves it to the cipher's own limit.", G_KEYS,
+     OPTION_OFF_ALLOWED},
+    {"rekey-interval", 0, OPTION_DURATION, AT(rekey_interval_us), S(1), S(86400), "off", NULL, "TIME",
+     "Start a key re-exchange after so much time.", G_KEYS, OPTION_OFF_ALLOWED},
+    {"profile", 'P', OPTION_CHOICE, AT(profile), 0, 0, "auto", profile_names, "NAME",
+     "Set of defaults for the limits: bench distorts no measurement, exposed is for networks; auto is bench when only "
+     "loopback is "
+     "listened on.",
+     G_LIMITS, 0},
+    {"max-connections", 'n', OPTION_COUNT, AT(max_connections), 1, 10000000, "off", NULL, "N",
+     "Connections held at once by all workers; off: as many as the file descriptor limit allows.", G_LIMITS,
+     OPTION_OFF_ALLOWED},
+    {"max-unauthenticated", 0, OPTION_STRING, AT(max_unauthenticated), 0, 0, "off", NULL, "START:RATE:FULL",
+     "From START connections that have not logged in, refuse RATE percent at random, rising to all of them at FULL "
+     "(exposed: 100:30:400).",
+     G_LIMITS, 0},
+    {"max-per-source", 0, OPTION_COUNT, AT(max_per_source), 1, 10000000, "off", NULL, "N",
+     "Connections from one source address (IPv4 /32, IPv6 /64) held at once by all workers (exposed: 64).", G_LIMITS,
+     OPTION_OFF_ALLOWED},
+    {"handshake-rate", 0, OPTION_COUNT, AT(handshake_rate), 1, 1000000, "off", NULL, "N",
+     "Connections a worker accepts per second, with bursts of as many (exposed: 200).", G_LIMITS, OPTION_OFF_ALLOWED},
+    {"kex-per-turn", 0, OPTION_COUNT, AT(kex_per_turn), 1, 1024, "4", NULL, "N",
+     "Connections a worker accepts in one turn of its loop: at about 0.4 ms of key exchange each, what a quiet session "
+     "may wait.",
+     G_LIMITS, 0},
+    {"channels-per-connection", 0, OPTION_COUNT, AT(channels_per_connection), 1, 100000, "1024", NULL, "N",
+     "Channels open at once on a connection, those waiting for the client's CLOSE included (exposed: 10).", G_LIMITS,
+     0},
+    {"channel-open-rate", 0, OPTION_COUNT, AT(channel_open_rate), 1, 1000000, "off", NULL, "N",
+     "Channels a connection may open per second, with bursts of as many (exposed: 50).", G_LIMITS, OPTION_OFF_ALLOWED},
+    {"request-rate", 0, OPTION_COUNT, AT(request_rate), 1, 10000000, "off", NULL, "N",
+     "Requests a connection may send per second, with bursts of as many (exposed: 1000).", G_LIMITS,
+     OPTION_OFF_ALLOWED},
+    {"pending-bytes", 0, OPTION_SIZE, AT(pending_bytes), KIB(64), KIB(64 * 1024), "256K", NULL, "SIZE",
+     "Echo written ahead of what the socket takes, per connection; beyond it bytes stay unread and the window shut.",
+     G_LIMITS, 0},
+    {"memory-per-worker", 0, OPTION_SIZE, AT(memory_per_worker_bytes), KIB(16 * 1024), UINT64_MAX, "off", NULL, "SIZE",
+     "Echo held by one worker for all its connections, beyond which new connections are refused (exposed: 512M).",
+     G_LIMITS, OPTION_OFF_ALLOWED},
+    {"address-space", 0, OPTION_SIZE, AT(address_space_bytes), KIB(128 * 1024), UINT64_MAX, "off", NULL, "SIZE",
+     "RLIMIT_AS of each worker: one that outgrows it is replaced (exposed: 4G).", G_LIMITS, OPTION_OFF_ALLOWED},
+    {"client-rekey-rate", 0, OPTION_COUNT, AT(client_rekey_rate), 1, 1000000, "off", NULL, "N",
+     "Key re-exchanges per minute that a client may cause, with bursts of as many (exposed: 30).", G_LIMITS,
+     OPTION_OFF_ALLOWED},
+    {"session-bytes", 0, OPTION_SIZE, AT(session_bytes), 1, UINT64_MAX, "off", NULL, "SIZE",
+     "Bytes a connection may send before it is closed.", G_LIMITS, OPTION_OFF_ALLOWED},
+    {"test-bench", 0, OPTION_BOOL, AT(test_bench), 0, 0, "yes", NULL, NULL,
+     "Allow the exec words that misbehave on purpose, for testing clients (exposed: no).", G_LIMITS, 0},
+    {"banner-timeout", 0, OPTION_DURATION, AT(banner_timeout_us), 1000, S(3600), "5s", NULL, "TIME",
+     "Until the client has sent its version line.", G_TIME, OPTION_OFF_ALLOWED},
+    {"kex-timeout", 0, OPTION_DURATION, AT(kex_timeout_us), 1000, S(3600), "10s", NULL, "TIME",
+     "Until the first key exchange is done, from the version line; also for each re-exchange.", G_TIME,
+     OPTION_OFF_ALLOWED},
+    {"login-timeout", 0, OPTION_DURATION, AT(login_timeout_us), 1000, S(3600), "30s", NULL, "TIME",
+     "Until the client has logged in, from accept.", G_TIME, OPTION_OFF_ALLOWED},
+    {"no-progress-timeout", 0, OPTION_DURATION, AT(no_progress_timeout_us), 1000, S(86400), "60s", NULL, "TIME",
+     "While something waits to be sent and none of it moves (exposed: 30s).", G_TIME, OPTION_OFF_ALLOWED},
+    {"idle-timeout", 0, OPTION_DURATION, AT(idle_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
+     "While nothing comes from the client (exposed: 300s).", G_TIME, OPTION_OFF_ALLOWED},
+    {"keepalive-interval", 0, OPTION_DURATION, AT(keepalive_interval_us), S(1), S(86400), "off", NULL, "TIME",
+     "TCP keep-alive probes after so long a silence, and the time after which unacknowledged data ends the connection "
+     "(exposed: 60s).",
+     G_TIME, OPTION_OFF_ALLOWED},
+    {"session-timeout", 0, OPTION_DURATION, AT(session_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
+     "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
+    {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",
+     "How long sessions may go on after SIGTERM, SIGINT or a reload.", G_TIME, OPTION_OFF_ALLOWED},
+    {"workers", 'w', OPTION_COUNT, AT(workers), 1, 256, "off", NULL, "N", "Worker processes; off: one per core.",
+     G_PROCESS, OPTION_OFF_ALLOWED},
+    {"user", 'u', OPTION_STRING, AT(user), 0, 0, "nobody", NULL, "NAME",
+     "When started as root, workers (and the master, as far as it can) run as this user.", G_PROCESS, 0},
+    {"sandbox", 0, OPTION_BOOL, AT(sandbox), 0, 0, "yes", NULL, NULL,
+     "Confine workers to the system calls they need (where built with libseccomp).", G_PROCESS, 0},
+    {"batch-io", 0, OPTION_BOOL, AT(batch_io), 0, 0, "yes", NULL, NULL,
+     "Serve libssh's socket calls in batches; no leaves them to libssh.", G_PROCESS, 0},
+    {"watchdog", 0, OPTION_DURATION, AT(watchdog_us), 200000, S(600), "2s", NULL, "TIME",
+     "A worker whose loop has not turned for so long is replaced.", G_PROCESS, OPTION_OFF_ALLOWED},
+    {"log-level", 'v', OPTION_CHOICE, AT(log_level), 0, 0, "info", log_levels, "LEVEL", "Least level that is logged.",
+     G_LOG, 0},
+    {"log-format", 0, OPTION_CHOICE, AT(log_format), 0, 0, "kv", log_formats, "FORMAT",
+     "kv: key=value; json: one object a line.", G_LOG, 0},
+};
+
+const struct option_table config_table = {
+    .specs = specs,
+    .count = sizeof specs / sizeof specs[0],
+    .program = "sshechod",
+    .usage = "sshechod [--listen ADDR:PORT]... [--config FILE] [-o KEY=VALUE]... [OPTION]...",
+};
+
+/* What profile exposed changes, unless the user has set the key. */
+static const struct {
+    const char *key, *value;
+} exposed[] = {
+    {"auth-attempts", "6"},
+    {"max-unauthenticated", "100:30:400"},
+    {"max-per-source", "64"},
+    {"handshake-rate", "200"},
+    {"channels-per-connection", "10"},
+    {"channel-open-rate", "50"},
+    {"request-rate", "1000"},
+    {"memory-per-worker", "512M"},
+    {"address-space", "4G"},
+    {"client-rekey-rate", "30"},
+    {"test-bench", "no"},
+    {"no-progress-timeout", "30s"},
+    {"idle-timeout", "300s"},
+    {"keepalive-interval", "60s"},
+};
+
+static bool cpu_has_aes(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__) && defined(AT_HWCAP)
+    return (getauxval(AT_HWCAP) & (1UL << 3)) != 0; /* HWCAP_AES */
+#else
+    return false;
+#endif
+}
+
+static int fail(struct option_error *error, const char *key, const char *format, const char *value)
+{
+    char detail[384];
+    (void)snprintf(detail, sizeof detail, format, value);
+    (void)snprintf(error->text, sizeof error->text, "%s: %s", key, detail);
+    return -1;
+}
+
+/* Lists may be written as several values or with commas inside one. Calls each() for every word. */
+static int each_word(const struct string_list *list, int (*each)(const char *word, void *data), void *data)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        char *copy = strdup(list->items[i]);
+        if (copy == NULL) {
+            return -1;
+        }
+        char *rest = copy;
+        for (char *word = strsep(&rest, ", "); word != NULL; word = strsep(&rest, ", ")) {
+            if (*word != '\0' && each(word, data) != 0) {
+                free(copy);
+                return -1;
+            }
+        }
+        free(copy);
+    }
+    return 0;
+}
+
+struct mask_search {
+    unsigned mask;
+    struct option_error *error;
+};
+
+static int add_method(const char *word, void *data)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } methods[] = {{"none", AUTH_NONE},
+                   {"password", AUTH_PASSWORD},
+                   {"publickey", AUTH_PUBLICKEY},
+                   {"keyboard-interactive", AUTH_KEYBOARD_INTERACTIVE}};
+    struct mask_search *search = data;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(word, methods[i].name) == 0) {
+            search->mask |= methods[i].bit;
+            return 0;
+        }
+    }
+    return fail(search->error, "auth-methods",
+                "unknown method \"%s\" (allowed: none, password, publickey, keyboard-interactive)", word);
+}
+
+static int check_key_type(const char *word, void *data)
+{
+    if (strcmp(word, "ed25519") == 0 || strcmp(word, "ecdsa") == 0 || strcmp(word, "rsa") == 0) {
+        return 0;
+    }
+    return fail(data, "host-key-types", "unknown type \"%s\" (allowed: ed25519, ecdsa, rsa)", word);
+}
+
+static int parse_unauthenticated(struct config *config, struct option_error *error)
+{
+    const char *text = config->max_unauthenticated;
+    if (text == NULL || strcmp(text, "off") == 0 || strcmp(text, "0") == 0) {
+        return 0;
+    }
+    unsigned long start = 0, percent = 0, full = 0;
+    char extra = 0;
+    if (sscanf(text, "%lu:%lu:%lu%c", &start, &percent, &full, &extra) != 3 || start == 0 || percent == 0 ||
+        percent > 100 || full < start) {
+        return fail(
+            error, "max-unauthenticated",
+            "\"%s\" is not START:RATE:FULL (allowed: off, or e.g. 100:30:400 with RATE 1 to 100 and FULL >= START)",
+            text);
+    }
+    config->unauth_start = start;
+    config->unauth_percent = percent;
+    config->unauth_full = full;
+    return 0;
+}
+
+bool config_is_loopback_only(const struct config *config)
+{
+    for (size_t i = 0; i < config->listen.count; i++) {
+        struct net_address address;
+        char error[128];
+        if (net_parse(config->listen.items[i], DEFAULT_PORT, false, &address, error, sizeof error) != 0 ||
+            !net_is_loopback(&address)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check_addresses(const struct config *config, struct option_error *error)
+{
+    if (config->listen.count == 0) {
+        return fail(error, "listen", "%s", "no address to listen on");
+    }
+    for (size_t i = 0; i < config->listen.count; i++) {
+        struct net_address address;
+        char why[160];
+        if (net_parse(config->listen.items[i], DEFAULT_PORT, false, &address, why, sizeof why) != 0) {
+            (void)snprintf(error->text, sizeof error->text, "listen: \"%s\": %s (allowed: ADDR:PORT, [V6]:PORT, :PORT)",
+                           config->listen.items[i], why);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Anywhere but on loopback somebody has to have decided who may enter. */
+static int check_entrance(const struct config *config, struct option_error *error)
+{
+    unsigned open = config->auth_mask & AUTH_NONE;
+    if (config->password_file == NULL) {
+        open |= config->auth_mask & (AUTH_PASSWORD | AUTH_KEYBOARD_INTERACTIVE);
+    }
+    if (config->authorized_keys == NULL) {
+        open |= config->auth_mask & AUTH_PUBLICKEY;
+    }
+    if (open == 0 || config->allow_anonymous || config_is_loopback_only(config)) {
+        return 0;
+    }
+    return fail(
+        error, "listen",
+        "an address other than loopback needs a decision about who may enter: set %s, or allow-anonymous=yes to let "
+        "everyone in",
+        "auth-methods with password-file or authorized-keys");
+}
+
+static int resolve(struct config *config, struct option_error *error)
+{
+    if (check_addresses(config, error) != 0) {
+        return -1;
+    }
+    if (config->profile == PROFILE_AUTO) {
+        config->profile = config_is_loopback_only(config) ? PROFILE_BENCH : PROFILE_EXPOSED;
+    }
+    for (size_t i = 0; config->profile == PROFILE_EXPOSED && i < sizeof exposed / sizeof exposed[0]; i++) {
+        if (!options_was_given(&config_table, &config->given, exposed[i].key) &&
+            options_set(&config_table, config, &config->given, "profile exposed", exposed[i].key, exposed[i].value,
+                        error) != 0) {
+            return -1;
+        }
+    }
+    if (config->workers == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        config->workers = cores > 0 ? (uint64_t)cores : 1;
+    }
+    if (strcmp(config->ciphers != NULL ? config->ciphers : "", "auto") == 0) {
+        const char *list = cpu_has_aes() ? CIPHERS_AES : CIPHERS_NO_AES;
+        if (options_set(&config_table, config, &config->given, "default", "ciphers", list, error) != 0) {
+            return -1;
+        }
+    }
+    struct mask_search search = {.error = error};
+    if (each_word(&config->auth_methods, add_method, &search) != 0 ||
+        each_word(&config->host_key_types, check_key_type, error) != 0 || parse_unauthenticated(config, error) != 0) {
+        return -1;
+    }
+    config->auth_mask = search.mask;
+    if (config->auth_mask == 0) {
+        return fail(error, "auth-methods", "%s", "no method left: nobody could log in");
+    }
+    return check_entrance(config, error);
+}
+
+static const char *standard_file(void)
+{
+    static const char *const places[] = {SSHECHO_PREFIX "/etc/sshecho/sshechod.conf", "/etc/sshecho/sshechod.conf"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (access(places[i], F_OK) == 0) {
+            return places[i];
+        }
+    }
+    return NULL;
+}
+
+struct config *config_read(int argc, char **argv, struct option_error *error)
+{
+    struct string_list rest = {0};
+    struct config *config = calloc(1, sizeof *config);
+    if (config == NULL) {
+        (void)fail(error, "sshechod", "%s", "out of memory");
+        return NULL;
+    }
+    if (options_init(&config_table, config, &config->given, error) != 0 ||
+        options_parse_arguments(&config_table, config, &config->given, argc, argv, &rest, error) != 0) {
+        goto bad;
+    }
+    if (rest.count > 0) {
+        (void)fail(error, "sshechod", "unexpected argument \"%s\" (see --help)", rest.items[0]);
+        goto bad;
+    }
+    if (config->help || config->version || config->sample) {
+        goto out;
+    }
+    const char *file = config->config_file != NULL ? config->config_file : standard_file();
+    /* The file first, then the arguments again on top: what stands on the command line wins. */
+    if (file != NULL) {
+        char *path = strdup(file);
+        free(rest.items);
+        rest = (struct string_list){0};
+        options_free(&config_table, config, &config->given);
+        *config = (struct config){0};
+        int failed = path == NULL || options_init(&config_table, config, &config->given, error) != 0 ||
+                     options_load_file(&config_table, config, &config->given, path, error) != 0 ||
+                     options_parse_arguments(&config_table, config, &config->given, argc, argv, &rest, error) != 0;
+        free(path);
+        if (failed) {
+            goto bad;
+        }
+    }
+    if (resolve(config, error) != 0) {
+        goto bad;
+    }
+    goto out;
+bad:
+    config_free(config);
+    config = NULL;
+out:
+    free(rest.items);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (config != NULL) {
+        options_free(&config_table, config, &config->given);
+        free(config);
+    }
+}

@@ -1,0 +1,43 @@
+#include "server/generation.h"
+
+#include <stdlib.h>
+
+#include "server/sandbox.h"
+
+struct generation *generation_create(struct config *config, struct option_error *error)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    ssh_bind trial = NULL;
+    if (generation == NULL) {
+        (void)snprintf(error->text, sizeof error->text, "out of memory");
+        config_free(config);
+        return NULL;
+    }
+    generation->config = config;
+    if (sandbox_check(config, error) != 0 || hostkeys_load(&generation->keys, config, error) != 0) {
+        goto bad;
+    }
+    generation->credentials = credentials_read(config, error);
+    if (generation->credentials == NULL) {
+        goto bad;
+    }
+    trial = hostkeys_make_bind(&generation->keys, config, error);
+    if (trial == NULL) {
+        goto bad;
+    }
+    ssh_bind_free(trial);
+    return generation;
+bad:
+    generation_free(generation);
+    return NULL;
+}
+
+void generation_free(struct generation *generation)
+{
+    if (generation != NULL) {
+        credentials_free(generation->credentials);
+        hostkeys_free(&generation->keys);
+        config_free(generation->config);
+        free(generation);
+    }
+}

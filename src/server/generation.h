@@ -1,0 +1,24 @@
+/*
+ * generation.h - room: one configuration with all that was read because of it.
+ *
+ * What a reload replaces as a whole: configuration, host keys, credentials. A worker keeps the generation it was forked
+ * with.
+ */
+#ifndef SERVER_GENERATION_H
+#define SERVER_GENERATION_H
+
+#include "server/auth.h"
+#include "server/config.h"
+#include "server/hostkeys.h"
+
+struct generation {
+    struct config *config;
+    struct hostkeys keys;
+    struct credentials *credentials;
+};
+
+/* Reads and tries everything; takes over config, also on failure. NULL with *error. */
+struct generation *generation_create(struct config *config, struct option_error *error);
+void generation_free(struct generation *generation);
+
+#endif

@@ -1,0 +1,54 @@
+/* sshechod: an SSH echo server. Reads the command line and becomes the master. */
+#include <libssh/libssh.h>
+#include <stdio.h>
+
+#include "server/config.h"
+#include "server/generation.h"
+#include "server/master.h"
+#include "sshecho/version.h"
+
+/* Below this Debian revision AES-GCM tags went unchecked; upstream numbers do not show it, so the runtime version is
+ * all we can tell. */
+static int check(struct config *config)
+{
+    struct option_error error = {""};
+    /* printed from here: creating the generation may take the configuration with it */
+    struct generation *generation = generation_create(config, &error);
+    if (generation == NULL) {
+        (void)fprintf(stderr, "sshechod: %s\n", error.text);
+        return 2;
+    }
+    options_print_effective(&config_table, generation->config, stdout);
+    generation_free(generation);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct option_error error = {""};
+    if (ssh_init() != SSH_OK) {
+        (void)fprintf(stderr, "sshechod: libssh cannot be initialised\n");
+        return 1;
+    }
+    struct config *config = config_read(argc, argv, &error);
+    int status = 0;
+    if (config == NULL) {
+        (void)fprintf(stderr, "sshechod: %s\n", error.text);
+        status = 2;
+    } else if (config->help) {
+        options_print_help(&config_table, stdout);
+        config_free(config);
+    } else if (config->version) {
+        version_print("sshechod", stdout);
+        config_free(config);
+    } else if (config->sample) {
+        options_print_sample(&config_table, stdout);
+        config_free(config);
+    } else if (config->check) {
+        status = check(config);
+    } else {
+        status = master_run(config, argc, argv);
+    }
+    (void)ssh_finalize();
+    return status;
+}

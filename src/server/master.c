@@ -1,0 +1,493 @@
+#include "server/master.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/generation.h"
+#include "server/listener.h"
+#include "server/notify.h"
+#include "server/scoreboard.h"
+#include "server/worker.h"
+#include "sshecho/clock.h"
+#include "sshecho/log.h"
+#include "sshecho/net.h"
+#include "sshecho/version.h"
+
+/* How often the master looks at its workers: readiness, heartbeats, back-off. */
+#define LOOK_S 0.05
+
+/* A worker that lived for less is not replaced at once: the pause doubles up to the maximum. */
+#define SHORT_LIFE_US (2 * US_PER_S)
+#define BACKOFF_FIRST_US (50 * US_PER_MS)
+#define BACKOFF_MAX_US (2 * US_PER_S) /* a worker that spins or crashes is to be back within 3 s */
+
+/* What a worker gets beyond the drain deadline to say its goodbyes. */
+#define DRAIN_GRACE_US (1 * US_PER_S)
+
+enum place_state { PLACE_EMPTY, PLACE_RUNNING, PLACE_LEAVING };
+
+/* A worker's place in the scoreboard. */
+struct place {
+    enum place_state state;
+    pid_t pid;
+    mono_time since; /* started, or told to leave */
+    bool ready;
+    bool killed_stuck;
+    struct generation *generation; /* borrowed */
+};
+
+struct master {
+    struct ev_loop *loop;
+    struct generation *generation, *previous; /* previous: until its last worker is gone */
+    struct listeners listeners;
+    struct scoreboard *board;
+    struct place places[SCOREBOARD_WORKERS];
+    ev_signal terminate, interrupt, hangup, user1;
+    ev_child child;
+    ev_timer look;
+    int argc;
+    char **argv;
+    uint64_t fd_limit;
+    int64_t backoff_us;
+    mono_time next_start;
+    mono_time drain_began;
+    bool draining, announced, forced;
+    int status;
+    bool is_worker; /* after fork: we are the child, and leave through master_run */
+    unsigned worker_slot;
+    struct worker_birth birth;
+};
+
+static uint64_t wanted_workers(const struct master *m)
+{
+    return m->generation->config->workers;
+}
+
+static unsigned count_workers(const struct master *m, enum place_state state, const struct generation *of)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        count += m->places[i].state == state && (of == NULL || m->places[i].generation == of) ? 1 : 0;
+    }
+    return count;
+}
+
+/* ---- making workers ------------------------------------------------------------------------------------------------
+ */
+
+/* In the child: nothing of the master's loop may stay, its signal pipe least of all. */
+static void become_worker(struct master *m, unsigned slot)
+{
+    ev_signal_stop(m->loop, &m->terminate);
+    ev_signal_stop(m->loop, &m->interrupt);
+    ev_signal_stop(m->loop, &m->hangup);
+    ev_signal_stop(m->loop, &m->user1);
+    ev_child_stop(m->loop, &m->child);
+    notify_forked();
+    ev_loop_fork(m->loop);
+    ev_break(m->loop, EVBREAK_ALL);
+    m->is_worker = true;
+    m->worker_slot = slot;
+}
+
+static bool start_worker(struct master *m)
+{
+    unsigned slot = 0;
+    while (slot < SCOREBOARD_WORKERS && m->places[slot].state != PLACE_EMPTY) {
+        slot++;
+    }
+    if (slot == SCOREBOARD_WORKERS) {
+        return false;
+    }
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_worker(m, slot);
+        return true;
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) {
+        log_line(LOG_ERROR, "worker_failed", log_str("why", strerror(errno)));
+        return false;
+    }
+    m->places[slot] =
+        (struct place){.state = PLACE_RUNNING, .pid = pid, .since = mono_now(), .generation = m->generation};
+    stats_set(&m->board->workers[slot].pid, (uint64_t)pid);
+    log_line(LOG_DEBUG, "worker_started", log_u64("worker_pid", (uint64_t)pid), log_u64("slot", slot));
+    return true;
+}
+
+static void start_missing_workers(struct master *m, mono_time now)
+{
+    while (!m->draining && !m->is_worker && mono_us_between(m->next_start, now) >= 0 &&
+           count_workers(m, PLACE_RUNNING, m->generation) < wanted_workers(m)) {
+        if (!start_worker(m)) {
+            m->next_start = mono_add_us(now, BACKOFF_MAX_US);
+            break;
+        }
+    }
+}
+
+/* ---- losing workers ------------------------------------------------------------------------------------------------
+ */
+
+static void free_previous_generation(struct master *m)
+{
+    if (m->previous == NULL || count_workers(m, PLACE_LEAVING, m->previous) > 0 ||
+        count_workers(m, PLACE_RUNNING, m->previous) > 0) {
+        return;
+    }
+    generation_free(m->previous);
+    m->previous = NULL;
+}
+
+static void describe_death(const struct place *place, int status, char *text, size_t size)
+{
+    if (place->killed_stuck) {
+        (void)snprintf(text, size, "stuck: its loop did not turn");
+    } else if (WIFSIGNALED(status)) {
+        (void)snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else {
+        (void)snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+    }
+}
+
+static void on_worker_lost(struct master *m, unsigned slot, int status)
+{
+    struct place *place = &m->places[slot];
+    struct stats *stats = &m->board->workers[slot];
+    mono_time now = mono_now();
+    char why[128];
+    describe_death(place, status, why, sizeof why);
+    log_line(LOG_WARN, "worker_lost", log_u64("worker_pid", (uint64_t)place->pid), log_str("why", why),
+             log_u64("connections_lost", stats_get(&stats->connections)),
+             log_f64("lived_s", mono_s_between(place->since, now)));
+    scoreboard_strike(m->board, stats_get(&stats->last_source), (uint64_t)now.ns);
+    stats_add(&m->board->worker_restarts, 1);
+    bool short_life = mono_us_between(place->since, now) < SHORT_LIFE_US && !place->killed_stuck;
+    if (!short_life) {
+        m->backoff_us = 0;
+    } else {
+        m->backoff_us = m->backoff_us == 0 ? BACKOFF_FIRST_US : m->backoff_us * 2;
+        m->backoff_us = m->backoff_us > BACKOFF_MAX_US ? BACKOFF_MAX_US : m->backoff_us;
+    }
+    m->next_start = mono_add_us(now, m->backoff_us);
+}
+
+static void finish_if_all_gone(struct master *m)
+{
+    if (m->draining && count_workers(m, PLACE_RUNNING, NULL) + count_workers(m, PLACE_LEAVING, NULL) == 0) {
+        ev_break(m->loop, EVBREAK_ALL);
+    }
+}
+
+static void on_child(struct ev_loop *loop, ev_child *child, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct master *m = child->data;
+    for (unsigned slot = 0; slot < SCOREBOARD_WORKERS; slot++) {
+        struct place *place = &m->places[slot];
+        if (place->state == PLACE_EMPTY || place->pid != child->rpid) {
+            continue;
+        }
+        bool clean = WIFEXITED(child->rstatus) && WEXITSTATUS(child->rstatus) == 0;
+        if (place->state == PLACE_RUNNING || !clean) {
+            on_worker_lost(m, slot, child->rstatus);
+        } else {
+            log_line(LOG_DEBUG, "worker_left", log_u64("worker_pid", (uint64_t)place->pid));
+        }
+        scoreboard_bury(m->board, slot);
+        *place = (struct place){.state = PLACE_EMPTY};
+        break;
+    }
+    free_previous_generation(m);
+    finish_if_all_gone(m);
+    start_missing_workers(m, mono_now());
+}
+
+/* ---- telling workers to leave
+ * ---------------------------------------------------------------------------------------- */
+
+static void dismiss(struct place *place, mono_time now)
+{
+    if (place->state == PLACE_RUNNING) {
+        place->state = PLACE_LEAVING;
+        place->since = now;
+        (void)kill(place->pid, SIGTERM);
+    }
+}
+
+static void kill_all(struct master *m)
+{
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        if (m->places[i].state != PLACE_EMPTY) {
+            (void)kill(m->places[i].pid, SIGKILL);
+        }
+    }
+}
+
+static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)revents;
+    struct master *m = watcher->data;
+    mono_time now = mono_now();
+    if (m->draining) {
+        log_line(LOG_WARN, "stop_now", log_str("signal", strsignal(watcher->signum)));
+        m->forced = true;
+        m->status = 1;
+        kill_all(m);
+        ev_break(loop, EVBREAK_ALL);
+        return;
+    }
+    m->draining = true;
+    m->drain_began = now;
+    log_line(LOG_INFO, "stopping", log_str("signal", strsignal(watcher->signum)),
+             log_u64("connections", scoreboard_connections(m->board)),
+             log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
+    notify_stopping();
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        dismiss(&m->places[i], now);
+    }
+    finish_if_all_gone(m);
+}
+
+/* ---- reload
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static struct generation *read_generation(struct master *m, struct option_error *error)
+{
+    struct config *config = config_read(m->argc, m->argv, error);
+    return config != NULL ? generation_create(config, error) : NULL;
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct master *m = watcher->data;
+    struct option_error error = {""};
+    struct listeners listeners;
+    if (m->draining) {
+        return;
+    }
+    if (m->previous != NULL) {
+        log_line(LOG_WARN, "reload_deferred", log_str("why", "the workers of the last reload are still draining"));
+        return;
+    }
+    notify_reloading();
+    struct generation *next = read_generation(m, &error);
+    if (next != NULL && listeners_open(&listeners, next->config, &m->listeners, &error) != 0) {
+        generation_free(next);
+        next = NULL;
+    }
+    if (next == NULL) {
+        stats_add(&m->board->reload_failures, 1);
+        log_line(LOG_ERROR, "reload_failed", log_str("why", error.text), log_str("note", "nothing has changed"));
+        notify_ready(NULL);
+        return;
+    }
+    listeners_close(&m->listeners); /* those that nobody took over */
+    m->listeners = listeners;
+    m->previous = m->generation;
+    m->generation = next;
+    m->announced = false; /* old workers leave when the new ones are ready */
+    m->backoff_us = 0;
+    m->next_start = mono_now();
+    log_setup((enum log_level)next->config->log_level, (enum log_format)next->config->log_format, STDERR_FILENO,
+              notify_wants_priorities());
+    stats_add(&m->board->reloads, 1);
+    log_line(LOG_INFO, "reloading", log_u64("workers", wanted_workers(m)));
+    hostkeys_log(&next->keys);
+    start_missing_workers(m, mono_now());
+}
+
+/* ---- looking after workers
+ * ------------------------------------------------------------------------------------------------ */
+
+static void announce(struct master *m, mono_time now)
+{
+    struct option_error error = {""};
+    const struct config *config = m->generation->config;
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        if (m->places[i].state == PLACE_RUNNING && m->places[i].generation != m->generation) {
+            dismiss(&m->places[i], now);
+        }
+    }
+    listeners_log(&m->listeners);
+    if (config->port_file != NULL && listeners_write_port_file(&m->listeners, config->port_file, &error) != 0) {
+        log_line(LOG_ERROR, "port_file", log_str("why", error.text));
+    }
+    log_line(LOG_INFO, "ready", log_u64("workers", wanted_workers(m)), log_str("libssh", version_libssh()),
+             log_str("profile", config->profile == PROFILE_EXPOSED ? "exposed" : "bench"));
+    notify_ready("serving");
+    m->announced = true;
+}
+
+static void watch_worker(struct master *m, unsigned slot, mono_time now)
+{
+    struct place *place = &m->places[slot];
+    struct stats *stats = &m->board->workers[slot];
+    const struct config *config = place->generation->config;
+    uint64_t beat_ns = stats_get(&stats->heartbeat_ns);
+    if (beat_ns != 0 && !place->ready) {
+        place->ready = true;
+    }
+    mono_time beat = {.ns = beat_ns != 0 ? (int64_t)beat_ns : place->since.ns};
+    int64_t limit_us = (int64_t)config->watchdog_us;
+    if (limit_us != 0 && !place->killed_stuck && mono_us_between(beat, now) > limit_us &&
+        (place->ready || mono_us_between(beat, now) > limit_us + 10 * US_PER_S)) {
+        place->killed_stuck = true;
+        log_line(LOG_ERROR, "worker_stuck", log_u64("worker_pid", (uint64_t)place->pid),
+                 log_f64("since_s", mono_s_between(beat, now)));
+        (void)kill(place->pid, SIGKILL); /* a stopped or spinning process hears nothing else */
+    }
+    if (place->state == PLACE_LEAVING && !place->killed_stuck &&
+        mono_us_between(place->since, now) > (int64_t)config->drain_timeout_us + DRAIN_GRACE_US) {
+        place->killed_stuck = true;
+        (void)kill(place->pid, SIGKILL);
+    }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct master *m = timer->data;
+    mono_time now = mono_now();
+    unsigned ready = 0;
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        if (m->places[i].state != PLACE_EMPTY) {
+            watch_worker(m, i, now);
+            ready += m->places[i].ready && m->places[i].generation == m->generation ? 1 : 0;
+        }
+    }
+    start_missing_workers(m, now);
+    if (!m->announced && !m->draining && !m->is_worker && ready >= wanted_workers(m)) {
+        announce(m, now);
+    }
+    notify_watchdog();
+}
+
+static void on_user1(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct master *m = watcher->data;
+    struct stats total;
+    scoreboard_total(m->board, &total);
+    stats_log(&total, "totals");
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        if (m->places[i].state != PLACE_EMPTY) {
+            log_line(LOG_INFO, "worker", log_u64("worker_pid", (uint64_t)m->places[i].pid),
+                     log_u64("connections", stats_get(&m->board->workers[i].connections)),
+                     log_u64("accepted", stats_get(&m->board->workers[i].accepted)),
+                     log_u64("draining", stats_get(&m->board->workers[i].draining)));
+        }
+    }
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void start_watchers(struct master *m)
+{
+    ev_signal_init(&m->terminate, on_terminate, SIGTERM);
+    ev_signal_init(&m->interrupt, on_terminate, SIGINT);
+    ev_signal_init(&m->hangup, on_hangup, SIGHUP);
+    ev_signal_init(&m->user1, on_user1, SIGUSR1);
+    ev_child_init(&m->child, on_child, 0, 0);
+    ev_timer_init(&m->look, on_look, 0.01, LOOK_S);
+    m->terminate.data = m->interrupt.data = m->hangup.data = m->user1.data = m->child.data = m->look.data = m;
+    ev_signal_start(m->loop, &m->terminate);
+    ev_signal_start(m->loop, &m->interrupt);
+    ev_signal_start(m->loop, &m->hangup);
+    ev_signal_start(m->loop, &m->user1);
+    ev_child_start(m->loop, &m->child);
+    ev_timer_start(m->loop, &m->look);
+}
+
+static int run_as_worker(struct master *m)
+{
+    const struct generation *generation = m->generation;
+    ev_loop_destroy(m->loop);
+    struct worker_birth birth = {.config = generation->config,
+                                 .credentials = generation->credentials,
+                                 .keys = &generation->keys,
+                                 .listeners = &m->listeners,
+                                 .board = m->board,
+                                 .slot = m->worker_slot,
+                                 .siblings = (unsigned)wanted_workers(m),
+                                 .fd_limit = m->fd_limit};
+    int status = worker_run(&birth);
+    listeners_close(&m->listeners);
+    generation_free(m->previous);
+    generation_free(m->generation);
+    return status;
+}
+
+static void farewell(struct master *m)
+{
+    struct stats total;
+    scoreboard_total(m->board, &total);
+    stats_log(&total, "totals");
+    log_line(LOG_INFO, "stopped", log_i64("status", m->status), log_u64("log_lines_lost", log_lost_lines()));
+    if (m->generation->config->port_file != NULL) {
+        (void)unlink(m->generation->config->port_file);
+    }
+}
+
+int master_run(struct config *config, int argc, char **argv)
+{
+    struct option_error error = {""};
+    static struct master master; /* large, and one of a kind */
+    struct master *m = &master;
+    m->argc = argc;
+    m->argv = argv;
+    m->status = 2;
+    m->fd_limit = net_raise_fd_limit();
+    m->generation = generation_create(config, &error);
+    if (m->generation == NULL || listeners_open(&m->listeners, m->generation->config, NULL, &error) != 0) {
+        (void)fprintf(stderr, "sshechod: %s\n", error.text);
+        generation_free(m->generation);
+        return 2;
+    }
+    log_setup((enum log_level)m->generation->config->log_level, (enum log_format)m->generation->config->log_format,
+              STDERR_FILENO, notify_wants_priorities());
+    m->board = scoreboard_create();
+    m->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (m->board == NULL || m->loop == NULL) {
+        (void)fprintf(stderr, "sshechod: no memory for the scoreboard, or no epoll: %s\n", strerror(errno));
+        m->status = 1;
+        goto out;
+    }
+    m->status = 0;
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
+             log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit));
+    hostkeys_log(&m->generation->keys);
+    start_watchers(m);
+    start_missing_workers(m, mono_now());
+    if (!m->is_worker) {
+        ev_run(m->loop, 0);
+    }
+    if (m->is_worker) {
+        return run_as_worker(m);
+    }
+    farewell(m);
+    ev_loop_destroy(m->loop);
+out:
+    listeners_close(&m->listeners);
+    scoreboard_destroy(m->board);
+    generation_free(m->previous);
+    generation_free(m->generation);
+    return m->status;
+}
