@@ -1,64 +1,8 @@
-"""Fixtures for the system tests: a server per test, from the build that BUILD names."""
+"""Makes test/ importable, and its fixtures known."""
 
-import contextlib
-import signal
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import harness  # noqa: E402
-import rawssh  # noqa: E402
-
-
-TEST_SECONDS = 100  # no test takes a third of this on two cores; one that hangs must not hold up the suite
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    if call.when == "call":
-        item.call_failed = outcome.get_result().failed
-
-
-@pytest.fixture(autouse=True)
-def time_limit():
-    def expired(number, frame):
-        raise AssertionError(f"the test is not done after {TEST_SECONDS} s")
-
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(TEST_SECONDS)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
-
-
-@pytest.fixture
-def serve(request):
-    """Starts servers as harness.serve does; all of them end, and are checked, with the test."""
-    servers = []
-    with contextlib.ExitStack() as stack:
-
-        def start(**arguments):
-            servers.append(stack.enter_context(harness.serve(**arguments)))
-            return servers[-1]
-
-        yield start
-        if getattr(request.node, "call_failed", False):
-            for each in servers:
-                each.dump()
-
-
-@pytest.fixture
-def server(serve):
-    """The server as it comes, with one worker."""
-    return serve()
-
-
-@pytest.fixture
-def dial():
-    """Opens logged-in rawssh clients; each is closed, and its books are checked, at the end of the test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda server, **options: stack.enter_context(rawssh.Client(server.address, **options)).login()
+from fixtures import *  # noqa: E402,F401,F403

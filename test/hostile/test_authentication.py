@@ -1,0 +1,195 @@
+"""Rows 17-23: before and during login."""
+
+import crypt
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+import harness
+import rawssh
+from arena import assert_ended
+from rawssh import (CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, GLOBAL_REQUEST,
+                    SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_FAILURE, USERAUTH_INFO_REQUEST, USERAUTH_INFO_RESPONSE,
+                    USERAUTH_REQUEST, USERAUTH_SUCCESS, boolean, byte, mpint, pattern, string, u32)
+
+SHORT = {"login-timeout": "2s"}
+
+
+@pytest.fixture
+def guarded(arena, tmp_path):
+    """Starts a server that checks passwords; the control session comes in by `none`."""
+    path = tmp_path / "passwords"
+    path.write_text(f"alice:{crypt.crypt('secret', crypt.mksalt(crypt.METHOD_SHA256, rounds=1000))}\n")
+    return lambda **options: arena.start(options={"password-file": path, **SHORT, **options})
+
+
+@pytest.mark.parametrize("code", [52, 51, 53, 60, 91, 92, 93, 99, 100, 81, 82])
+@pytest.mark.parametrize("after_service", [False, True], ids=["at-once", "after-service"])
+def test_row_17_messages_of_a_server_before_login(arena, code, after_service):
+    """CVE-2018-10933: USERAUTH_SUCCESS from the client logged it in."""
+    server = arena.start(options={**SHORT, "channels-per-connection": 5})
+    client = rawssh.Client(server.address)
+    if after_service:
+        client.service()
+    client.send(byte(code) + u32(0) + u32(0) + u32(1000) + u32(1000))
+    client.send(byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768))
+    assert_ended(client, 8)
+    assert CHANNEL_OPEN_CONFIRMATION not in client.messages
+
+
+@pytest.mark.parametrize("message", [byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768),
+                                     byte(GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True) + string("") + u32(0),
+                                     byte(94) + u32(0) + string("data"), byte(98) + u32(0) + string("shell") + boolean(True)],
+                         ids=["open", "global", "data", "request"])
+def test_row_18_connection_messages_before_login(arena, message):
+    server = arena.start(options=SHORT)
+    client = rawssh.Client(server.address)
+    client.service()
+    client.send(message)
+    assert_ended(client, 8)
+    assert not {CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, CHANNEL_FAILURE} & set(client.messages)
+
+
+@pytest.mark.parametrize("service", ["", "ssh-connection", "no-such-service", "x" * 30000, "ssh-userauth\x00"])
+def test_row_19_unknown_services(arena, service):
+    server = arena.start(options=SHORT)
+    client = rawssh.Client(server.address)
+    client.send(byte(SERVICE_REQUEST) + string(service))
+    assert_ended(client, 8)
+    assert SERVICE_ACCEPT not in client.messages or service == "ssh-connection"
+    assert not client.authenticated
+
+
+def test_row_19_user_and_service_change_between_attempts(guarded):
+    server = guarded(**{"auth-methods": "none,password"})
+    client = rawssh.Client(server.address)
+    assert not client.auth_password("alice", "wrong")
+    assert not client.auth_password("bob", "secret"), "the password of another user was taken"
+    client.send(byte(USERAUTH_REQUEST) + string("alice") + string("no-such-service") + string("password")
+                + boolean(False) + string("secret"))
+    client.idle(0.5)
+    client.close()
+    assert not client.authenticated, "authenticated for a service that does not exist"
+
+
+@pytest.mark.parametrize("method", ["password", "publickey"])
+def test_row_20_flood_of_attempts(guarded, arena, method):
+    server = guarded(**{"auth-attempts": 5, "authorized-keys": "/dev/null"})
+    client = rawssh.Client(server.address)
+    client.service()
+    for turn in range(10_000):
+        if method == "password":
+            client.send(client.auth_request("mallory", "password", boolean(False) + string(f"guess {turn}")))
+        else:
+            blob = string("ssh-ed25519") + string(pattern(32, turn))
+            client.send(client.auth_request("mallory", "publickey", boolean(False) + string("ssh-ed25519") + string(blob)))
+        if client.closed:
+            break
+        if turn % 100 == 0:
+            client.step()
+    assert_ended(client, 20)
+    assert client.messages.count(USERAUTH_FAILURE) <= 5
+    assert not client.authenticated
+    arena.reason("auth-attempts")
+
+
+def test_row_21_authentication_after_success(arena):
+    server = arena.start()
+    client = rawssh.Client(server.address).login()
+    channel = client.shell()
+    before = len(client.auth_events)
+    for method, body in (("none", b""), ("password", boolean(False) + string("x")),
+                         ("publickey", boolean(False) + string("ssh-ed25519") + string("x"))):
+        client.send(client.auth_request("other", method, body))
+    try:
+        assert client.echo(channel, b"still in") == b"still in"
+        assert len(client.auth_events) == before, "authentication after success was answered"
+        client.close()
+    except ConnectionError:
+        client.close()      # libssh may end it as a protocol error: allowed, as long as nobody else notices
+
+
+@pytest.mark.parametrize("count, answers", [(0, 0), (2, 2), (5, 5), (2**32 - 1, 1), (2**31, 0), (1, 0)],
+                         ids=["none", "two", "five", "2^32-1", "2^31", "missing"])
+def test_row_22_wrong_number_of_responses(guarded, count, answers):
+    server = guarded()
+    client = rawssh.Client(server.address)
+    code, _ = client.auth("alice", "keyboard-interactive", string("") + string(""))
+    assert code == USERAUTH_INFO_REQUEST
+    client.send(byte(USERAUTH_INFO_RESPONSE) + u32(count) + string("wrong") * answers)
+    client.idle(0.5)
+    assert not client.authenticated
+    client.close()
+
+
+def test_row_22_response_without_a_request(guarded):
+    server = guarded()
+    client = rawssh.Client(server.address)
+    client.service()
+    for _ in range(3):
+        client.send(byte(USERAUTH_INFO_RESPONSE) + u32(1) + string("secret"))
+    client.idle(0.5)
+    assert not client.authenticated
+    client.close()
+
+
+def bad_keys():
+    small = rsa.generate_private_key(65537, 1024).private_numbers()
+    return {
+        "rsa-512": string("ssh-rsa") + mpint(65537) + mpint((1 << 511) | 1),
+        "rsa-0": string("ssh-rsa") + mpint(0) + mpint(0),
+        "rsa-even": string("ssh-rsa") + mpint(2) + mpint(small.public_numbers.n + 1),
+        "rsa-16384": string("ssh-rsa") + mpint(65537) + mpint((1 << 16383) | 1),
+        "rsa-huge": string("ssh-rsa") + mpint(65537) + mpint((1 << 200_000) | 1),
+        "rsa-huge-exponent": string("ssh-rsa") + mpint((1 << 16000) | 1) + mpint((1 << 16383) | 1),
+        "ed25519-short": string("ssh-ed25519") + string(b"x"),
+        "ed25519-zero": string("ssh-ed25519") + string(bytes(32)),
+        "ecdsa-off-curve": string("ecdsa-sha2-nistp256") + string("nistp256") + string(b"\x04" + b"\x01" * 64),
+        "dss": string("ssh-dss") + mpint(7) + mpint(5) + mpint(3) + mpint(2),
+        "unknown": string("ssh-rot13") + string("x"),
+        "empty": b"",
+        "certificate": string("ssh-ed25519-cert-v01@openssh.com") + string(bytes(32)) + string(bytes(32)),
+    }
+
+
+@pytest.mark.parametrize("kind", bad_keys())
+def test_row_23_bad_keys(arena, kind):
+    """Whatever the key, its signature is no signature: nobody gets in, and the check costs little."""
+    server = arena.start(options={"auth-methods": "none,publickey", "auth-attempts": 50})
+    blob = bad_keys()[kind]
+    name = {"rsa": "rsa-sha2-256", "ed2": "ssh-ed25519", "ecd": "ecdsa-sha2-nistp256"}.get(kind[:3], "ssh-rot13")
+    before = harness.cpu_seconds(server.worker)
+    client = rawssh.Client(server.address)
+    client.service()
+    for signature in (bytes(64), b"", b"\xff" * 2048):
+        client.send(client.auth_request("x", "publickey", boolean(True) + string(name) + string(blob)
+                                        + string(string(name) + string(signature))))
+    client.idle(0.5)
+    assert not client.authenticated
+    assert harness.cpu_seconds(server.worker) - before < 0.5
+    client.close()
+
+
+def test_row_23_signature_over_something_else(arena):
+    server = arena.start()
+    key = ed25519.Ed25519PrivateKey.generate()
+    client = rawssh.Client(server.address)
+    assert not client.auth_publickey("x", key, session_id=bytes(32))
+    assert not client.auth_publickey("x", key, spoil=True)
+    assert client.auth_publickey("x", key)
+    client.close()
+
+
+def test_row_23_signature_by_another_algorithm(arena):
+    """An RSA key that signs with SHA-1 ("ssh-rsa") is refused."""
+    server = arena.start()
+    key = rsa.generate_private_key(65537, 2048)
+    numbers = key.public_key().public_numbers()
+    blob = string("ssh-rsa") + mpint(numbers.e) + mpint(numbers.n)
+    client = rawssh.Client(server.address)
+    body = boolean(True) + string("ssh-rsa") + string(blob)
+    signed = key.sign(string(client.session_id) + client.auth_request("x", "publickey", body), padding.PKCS1v15(),
+                      hashes.SHA1())
+    assert client.auth("x", "publickey", body + string(string("ssh-rsa") + string(signed)))[0] != USERAUTH_SUCCESS
+    client.close()
