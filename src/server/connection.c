@@ -267,6 +267,12 @@ static bool on_turned(struct pump *pump, void *data)
         connection_close(c, REASON_PROTOCOL);
         return false;
     }
+    if (c->phase < PHASE_OPEN) {
+        /* Clients send the small messages of a handshake one by one and many leave Nagle's algorithm on: an acknowledgement
+         * held back would cost them 40 ms. The kernel forgets this wish, so it is told again. */
+        int on = 1;
+        (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
     bool had_channels = c->host.first != NULL;
     bool held_back = channels_drain(&c->host);
     if (had_channels && c->host.first == NULL && c->set->draining) {
