@@ -171,11 +171,11 @@ static void value_string(struct value *value, const char *text, bool json)
         in += json ? escape_json(in, unit) : escape_kv(in, unit);
         size_t unit_length = strlen(unit);
         if (length + unit_length > LOG_VALUE_MAX) {
-            (void)memcpy(body + cut_at, "...", 3);
+            (void)memcpy(body + cut_at, "...", 4);
             length = cut_at + 3;
             break;
         }
-        (void)memcpy(body + length, unit, unit_length);
+        (void)memcpy(body + length, unit, unit_length + 1);
         length += unit_length;
         if (length <= LOG_VALUE_MAX - 3)
             cut_at = length;

@@ -192,8 +192,8 @@ static int blank_block_comment(const struct load *load, struct cursor *cursor)
     return 0;
 }
 
-/* Turns comments into spaces and refuses strings that do not end. libconfuse counts lines wrongly after a comment, and
- * an open string leaves its scanner in a state that spoils the next file (a reload). */
+/* Turns comments into spaces and refuses what does not end. libconfuse counts lines wrongly after a comment, takes an
+ * open comment for the end of the file, and tells an open string as an error of the last line. */
 static int prepare_text(const struct load *load, char *text)
 {
     struct cursor cursor = {.at = text, .line = 1};
