@@ -1,0 +1,32 @@
+/*
+ * content.h - room: what is sent, and whether it came back.
+ *
+ * Each byte is a function of its channel's seed and its position in that channel's stream, so a lost, doubled, moved or
+ * invented byte shows, and nothing that was sent has to be kept for comparing. The bytes come from one table of
+ * pseudo-random values with a prime period (65521): a shift is invisible only if it is a multiple of that prime, which
+ * no sum of packets of ordinary sizes is. Owns that table, which is constant after content_prepare. Pure otherwise.
+ */
+#ifndef SSHLOAD_CONTENT_H
+#define SSHLOAD_CONTENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* As many bytes as can be had in one piece at any position. */
+#define CONTENT_RUN_MAX ((size_t)64 * 1024)
+
+enum content_kind {
+    CONTENT_SEEDED, /* the table above */
+    CONTENT_CHARGEN /* the lines of RFC 864, which a chargen server sends */
+};
+
+/* Once, before any thread starts. */
+void content_prepare(void);
+
+/* CONTENT_RUN_MAX readable bytes: what stands at `offset` and after it. */
+const uint8_t *content_at(enum content_kind kind, uint64_t seed, uint64_t offset);
+
+/* How many of the `size` bytes at `data` agree with the content from `offset` on: `size` when all do. */
+size_t content_agreeing(enum content_kind kind, uint64_t seed, uint64_t offset, const uint8_t *data, size_t size);
+
+#endif

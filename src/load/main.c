@@ -1,0 +1,137 @@
+/*
+ * main.c - room: the entry of sshload.
+ *
+ * Reads the command line, chooses between a run and the commands that work on its results, and turns outcomes into exit
+ * codes: 0 done, 1 something went wrong in the run, 2 bad usage, 99 a --fail-if condition holds.
+ */
+#include "load/gate.h"
+#include "load/report.h"
+#include "load/result.h"
+#include "load/run.h"
+#include "load/settings.h"
+#include "load/tools.h"
+#include "sshecho/log.h"
+#include "sshecho/net.h"
+#include "sshecho/pump.h"
+#include "sshecho/version.h"
+
+#include <libssh/libssh.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_OK = 0, EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_GATE = 99 };
+
+static int complain(int code, const char *text)
+{
+    (void)fprintf(stderr, "sshload: %s\n", text);
+    return code;
+}
+
+static int parse_gates(const struct load_options *o, struct gate **out, struct option_error *error)
+{
+    *out = calloc(o->fail_if.count + 1, sizeof **out);
+    for (size_t i = 0; *out != NULL && i < o->fail_if.count; i++) {
+        char problem[480];
+        if (gate_parse(o->fail_if.items[i], &(*out)[i], problem, sizeof problem) != 0) {
+            (void)snprintf(error->text, sizeof error->text, "--fail-if: %s", problem);
+            return -1;
+        }
+    }
+    return *out == NULL ? -1 : 0;
+}
+
+static int say_outcome(const struct settings *settings, const struct result *result, const struct gate *gates)
+{
+    const struct load_options *o = &settings->options;
+    char error[512];
+    int code = result_is_bad(result) ? EXIT_WRONG : EXIT_OK;
+    bool report_to_stderr = o->json != NULL && strcmp(o->json, "-") == 0;
+    if (!o->quiet) {
+        report_print(result, report_to_stderr ? stderr : stdout);
+    }
+    if (o->json != NULL && result_save(result, o->json, error, sizeof error) != 0) {
+        code = complain(EXIT_WRONG, error);
+    }
+    if (o->hdr != NULL && report_save_hdr(result, o->hdr, error, sizeof error) != 0) {
+        code = complain(EXIT_WRONG, error);
+    }
+    for (size_t i = 0; i < o->fail_if.count; i++) {
+        double actual = 0.0;
+        if (gate_is_crossed(&gates[i], result, &actual)) {
+            (void)fprintf(stderr, "sshload: failed: %s (it is %.6g)\n", o->fail_if.items[i], actual);
+            code = EXIT_GATE;
+        }
+    }
+    if (fflush(stdout) != 0) {
+        code = EXIT_WRONG;
+    }
+    return code;
+}
+
+static int load(const struct settings *settings, const struct gate *gates, int argc, char **argv)
+{
+    struct result result;
+    char error[512];
+    int code;
+    (void)net_raise_fd_limit();
+    (void)pump_set_batching(settings->options.batching);
+    if (result_init(&result) != 0) {
+        return complain(EXIT_WRONG, "out of memory");
+    }
+    result.about = result_about(settings, argc, argv);
+    if (run_load(settings, &result, error, sizeof error) != 0) {
+        code = complain(EXIT_WRONG, error);
+    } else {
+        code = say_outcome(settings, &result, gates);
+    }
+    result_free(&result);
+    return code;
+}
+
+static int start(int argc, char **argv)
+{
+    struct settings settings;
+    struct string_list targets = {0};
+    struct option_error error = {.text = ""};
+    struct gate *gates = NULL;
+    int code = EXIT_OK;
+    if (settings_read(&settings, argc, argv, &targets, &error) != 0) {
+        code = complain(EXIT_USAGE, error.text);
+        goto out;
+    }
+    if (settings.options.help) {
+        options_print_help(&load_option_table, stdout);
+        goto out;
+    }
+    if (settings.options.version) {
+        version_print("sshload", stdout);
+        goto out;
+    }
+    log_setup((enum log_level)settings.options.log_level, (enum log_format)settings.options.log_format, STDERR_FILENO,
+              false);
+    content_prepare();
+    if (settings_complete(&settings, &targets, &error) != 0 || parse_gates(&settings.options, &gates, &error) != 0) {
+        code = complain(EXIT_USAGE, error.text);
+        goto out;
+    }
+    code = load(&settings, gates, argc, argv);
+out:
+    free(gates);
+    free(targets.items);
+    settings_free(&settings);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (ssh_init() != SSH_OK) { /* before any thread */
+        return complain(EXIT_WRONG, "libssh cannot be initialised");
+    }
+    int code = argc > 1 && tools_is_command(argv[1]) ? tools_run(argc - 1, argv + 1) : start(argc, argv);
+    (void)ssh_finalize();
+    return code;
+}

@@ -1,0 +1,110 @@
+/*
+ * settings.h - room: what the user asked for.
+ *
+ * The option table of sshload, its values, and what follows from them (targets resolved, sizes parsed, defaults that
+ * depend on the mode, checks across options). Filled once in main, then read-only for everybody, from every thread.
+ */
+#ifndef SSHLOAD_SETTINGS_H
+#define SSHLOAD_SETTINGS_H
+
+#include "load/content.h"
+#include "load/plan.h"
+#include "sshecho/net.h"
+#include "sshecho/options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum load_mode { MODE_PING, MODE_STREAM, MODE_CONNECT, MODE_HOLD };
+enum load_direction { DIRECTION_BOTH, DIRECTION_UP, DIRECTION_DOWN };
+
+/* The values of the option table, in its order; see settings.c for what each means. */
+struct load_options {
+    unsigned mode;
+    uint64_t connections, channels, threads;
+    uint64_t duration_us, count, warmup_us;
+    char *size;
+    uint64_t rate, pipeline;
+    unsigned direction;
+    uint64_t ramp_us, connecting, sample, sample_interval_us;
+    uint64_t reconnect_after, reconnect_every_us, retry_us;
+    bool verify;
+    uint64_t seed;
+
+    char *user, *request;
+    bool pty, insecure;
+    char *known_hosts, *host_key;
+    struct string_list auth, identity;
+    char *password_file, *password_env;
+    bool ask_password;
+    char *ciphers, *kex, *macs, *host_key_algorithms, *compression;
+    uint64_t rekey_bytes, rekey_interval_us;
+    struct string_list bind;
+
+    uint64_t connect_timeout_us, handshake_timeout_us, timeout_us, drain_timeout_us;
+
+    uint64_t interval_us;
+    bool progress, quiet;
+    char *json, *hdr, *label;
+    struct string_list fail_if;
+    unsigned log_level, log_format;
+    bool batching;
+
+    char *shard, *start_at;
+    bool help, version;
+};
+
+struct target {
+    struct net_address address;
+    char user[64]; /* empty: the --user option, else the name of the local user */
+    char host[256];
+    char text[NET_ADDRESS_TEXT_MAX];
+    bool insecure; /* its host key is not checked: asked for, or loopback */
+};
+
+enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SUBSYSTEM };
+enum auth_method { AUTH_NONE, AUTH_PUBLICKEY, AUTH_AGENT, AUTH_PASSWORD, AUTH_KEYBOARD };
+#define AUTH_METHODS 5
+
+struct settings {
+    struct load_options options;
+    struct option_state given;
+
+    struct target *targets;
+    size_t target_count;
+    struct net_address *locals; /* --bind */
+    size_t local_count;
+
+    enum request_kind request;
+    const char *request_text; /* command or subsystem name; into options.request or a literal */
+    enum content_kind content;
+    struct plan_size size;
+    struct plan_shard shard;
+    int64_t start_at_us; /* since 1970; 0: at once */
+    enum auth_method auth[AUTH_METHODS];
+    size_t auth_count;
+    char *password; /* NULL: none; wiped and freed by settings_free */
+    char user[64];
+
+    unsigned threads;
+    uint64_t connections;       /* of this shard */
+    uint64_t connections_total; /* of all shards */
+    uint64_t first_connection;  /* number of this shard's first */
+};
+
+extern const struct option_table load_option_table;
+extern const char *const load_mode_names[];
+extern const char *const load_direction_names[];
+
+/* From the command line; the values of settings->options are set. Returns 0, or -1 with one line in error. */
+int settings_read(struct settings *settings, int argc, char **argv, struct string_list *positional,
+                  struct option_error *error);
+/* Everything that follows from the options and the targets; asks for a password when told to. 0 or -1 as above. */
+int settings_complete(struct settings *settings, const struct string_list *targets, struct option_error *error);
+void settings_free(struct settings *settings);
+
+/* "publickey" and so on. */
+const char *settings_auth_name(enum auth_method method);
+
+#endif
