@@ -56,7 +56,7 @@ $(BUILD)/test/test_load_%: test/unit/test_load_%.c $(COMMON) $(filter-out $(BUIL
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_LOAD) -lcmocka
 $(BUILD)/test/test_%: test/unit/test_%.c $(COMMON)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_COMMON) -lcmocka
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcmocka
 
 check: all check-unit check-system check-hostile
 check-unit: $(UNIT)

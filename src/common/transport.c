@@ -93,7 +93,7 @@ static size_t send_some(struct transport *t, const uint8_t *data, size_t size)
 
 static bool grow(uint8_t **buffer, size_t *capacity, size_t wanted)
 {
-    if (wanted <= *capacity) {
+    if (*buffer != NULL && wanted <= *capacity) {
         return true;
     }
     size_t size = *capacity < 16384 ? 16384 : *capacity;

@@ -478,8 +478,9 @@ void channel_destroy(struct channel *channel)
 
 void channels_destroy_all(struct channel_host *host)
 {
-    while (host->first != NULL) {
-        struct channel *channel = host->first;
+    struct channel *next = NULL;
+    for (struct channel *channel = host->first; channel != NULL; channel = next) {
+        next = channel->next;
         unlink_channel(channel);
         (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
         free(channel); /* the ssh_channel goes with its session */

@@ -67,7 +67,7 @@ static int open_one(struct listener *item, const char *text, uint64_t backlog, s
 int listeners_open(struct listeners *listeners, const struct config *config, struct listeners *keep,
                    struct option_error *error)
 {
-    int taken[LISTENERS_MAX];
+    int taken[LISTENERS_MAX] = {0};
     *listeners = (struct listeners){0};
     if (keep == NULL && take_handed(listeners) > 0) {
         return 0;
@@ -91,7 +91,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
             goto bad;
         }
         taken[listeners->count] = take_over(keep, &item->asked);
-        if (taken[listeners->count] >= 0) {
+        if (keep != NULL && taken[listeners->count] >= 0) {
             *item = keep->items[taken[listeners->count]];
         } else if (open_one(item, config->listen.items[i], config->backlog, error) != 0) {
             goto bad;
@@ -99,7 +99,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
         listeners->count++;
     }
     for (size_t i = 0; i < listeners->count; i++) {
-        if (taken[i] >= 0) {
+        if (keep != NULL && taken[i] >= 0) {
             keep->items[taken[i]].fd = -1;
         }
     }
