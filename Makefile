@@ -89,6 +89,7 @@ clean:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 tidy:
-	clang-tidy --quiet $$(git ls-files 'src/*.c') -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -DSSHECHO_TRANSPORT=1
+	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
+	  -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d)
