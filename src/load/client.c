@@ -350,6 +350,9 @@ static bool channels_echo(struct client *client)
     struct tally *tally = client->shared->tally;
     histogram_record(tally_histogram(tally, HISTOGRAM_HANDSHAKE), (now_ns - client->started_ns) / NS_PER_US);
     tally->connects_up++;
+    if (client->shared->streams.measure_from_ns == INT64_MAX) {
+        tally->connects_in_ramp++;
+    }
     if (now_ns >= client->shared->streams.measure_from_ns && now_ns < client->shared->streams.measure_to_ns) {
         tally->connects_in_measure++;
     }

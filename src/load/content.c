@@ -11,13 +11,16 @@
 #define CHARGEN_CHARACTERS 95U
 #define CHARGEN_PERIOD ((CHARGEN_LINE + 2U) * CHARGEN_CHARACTERS)
 
-static uint8_t seeded[SEEDED_PERIOD + CONTENT_RUN_MAX];
+static uint8_t binary[SEEDED_PERIOD + CONTENT_RUN_MAX];
+static uint8_t text[SEEDED_PERIOD + CONTENT_RUN_MAX];
 static uint8_t chargen[CHARGEN_PERIOD + CONTENT_RUN_MAX];
 
 void content_prepare(void)
 {
-    for (size_t i = 0; i < sizeof seeded; i++) {
-        seeded[i] = (uint8_t)plan_mix(i % SEEDED_PERIOD);
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.";
+    for (size_t i = 0; i < sizeof binary; i++) {
+        binary[i] = (uint8_t)plan_mix(i % SEEDED_PERIOD);
+        text[i] = (uint8_t)letters[binary[i] % (sizeof letters - 1)];
     }
     for (size_t i = 0; i < sizeof chargen; i++) {
         size_t line = i % CHARGEN_PERIOD / (CHARGEN_LINE + 2);
@@ -35,7 +38,7 @@ const uint8_t *content_at(enum content_kind kind, uint64_t seed, uint64_t offset
     if (kind == CONTENT_CHARGEN) {
         return chargen + offset % CHARGEN_PERIOD;
     }
-    return seeded + (seed % SEEDED_PERIOD + offset) % SEEDED_PERIOD;
+    return (kind == CONTENT_TEXT ? text : binary) + (seed % SEEDED_PERIOD + offset) % SEEDED_PERIOD;
 }
 
 size_t content_agreeing(enum content_kind kind, uint64_t seed, uint64_t offset, const uint8_t *data, size_t size)

@@ -2,9 +2,9 @@
  * content.h - room: what is sent, and whether it came back.
  *
  * Each byte is a function of its channel's seed and its position in that channel's stream, so a lost, doubled, moved or
- * invented byte shows, and nothing that was sent has to be kept for comparing. The bytes come from one table of
+ * invented byte shows, and nothing that was sent has to be kept for comparing. The bytes come from a table of
  * pseudo-random values with a prime period (65521): a shift is invisible only if it is a multiple of that prime, which
- * no sum of packets of ordinary sizes is. Owns that table, which is constant after content_prepare. Pure otherwise.
+ * no sum of packets of ordinary sizes is. Owns the tables, which are constant after content_prepare. Pure otherwise.
  */
 #ifndef SSHLOAD_CONTENT_H
 #define SSHLOAD_CONTENT_H
@@ -16,7 +16,8 @@
 #define CONTENT_RUN_MAX ((size_t)64 * 1024)
 
 enum content_kind {
-    CONTENT_SEEDED, /* the table above */
+    CONTENT_BINARY, /* the table above */
+    CONTENT_TEXT,   /* the same with 64 letters, digits and signs only: no line end, nothing that a shell acts on */
     CONTENT_CHARGEN /* the lines of RFC 864, which a chargen server sends */
 };
 

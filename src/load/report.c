@@ -36,6 +36,12 @@ static uint64_t about_option(const struct result *result, const char *key)
     return json_is_integer(value) ? (uint64_t)json_integer_value(value) : 0;
 }
 
+static const char *plural(char buffer[48], uint64_t count, const char *word)
+{
+    (void)snprintf(buffer, 48, "%s %s%s", GROUPED(count), word, count == 1 ? "" : "s");
+    return buffer;
+}
+
 static void print_head(const struct result *result, FILE *out)
 {
     const struct tally_negotiated *n = &result->tally.negotiated;
@@ -55,9 +61,12 @@ static void print_head(const struct result *result, FILE *out)
                       strstr(n->mac_out, "aead") != NULL || n->mac_out[0] == '\0' ? "" : ", ",
                       strstr(n->mac_out, "aead") != NULL ? "" : n->mac_out);
     }
-    (void)fprintf(out, "Load         %s connections x %llu channels, %llu threads",
-                  GROUPED(about_option(result, "connections")), (unsigned long long)about_option(result, "channels"),
-                  (unsigned long long)result->threads);
+    char load[128];
+    (void)snprintf(load, sizeof load, "%s, %s each, %s",
+                   plural((char[48]){0}, about_option(result, "connections"), "connection"),
+                   plural((char[48]){0}, about_option(result, "channels"), "channel"),
+                   plural((char[48]){0}, result->threads, "thread"));
+    (void)fprintf(out, "Load         %s", load);
     if (result->open_loop && about_option(result, "rate") > 0) {
         (void)fprintf(out, ", open loop at %s/s", GROUPED(about_option(result, "rate")));
     } else {
@@ -82,7 +91,7 @@ static void print_counts(const struct result *result, FILE *out)
     (void)fprintf(out, "\nEchoes       %-14s %12.1f /s\n", GROUPED(t->echoes), result_echoes_per_s(result));
     (void)fprintf(out, "Data         %-14s %12.2f MB/s\n", GROUPED(t->bytes), result_mb_per_s(result));
     (void)fprintf(out, "Handshakes   %-14s %12.1f /s\n",
-                  GROUPED(strcmp(result->mode, "connect") == 0 ? t->connects_in_measure : t->connects_up),
+                  GROUPED(strcmp(result->mode, "connect") == 0 ? t->connects_in_measure : t->connects_in_ramp),
                   result_handshakes_per_s(result));
     (void)fprintf(out, "Operations   %s started = %s ok + %s failed + %s timed out + %s unfinished\n",
                   GROUPED(t->started), GROUPED(t->ok), GROUPED(t->failed), GROUPED(t->timed_out),

@@ -40,7 +40,7 @@ double result_handshakes_per_s(const struct result *result)
     if (strcmp(result->mode, "connect") == 0) {
         return result->seconds > 0.0 ? (double)result->tally.connects_in_measure / result->seconds : 0.0;
     }
-    return result->ramp_s > 0.0 ? (double)result->tally.connects_up / result->ramp_s : 0.0;
+    return result->ramp_s > 0.0 ? (double)result->tally.connects_in_ramp / result->ramp_s : 0.0;
 }
 
 uint64_t result_errors(const struct result *result)

@@ -33,14 +33,23 @@ static const struct {
     const char *name;
     size_t offset;
 } counters[] = {
-    COUNTER(started),         COUNTER(ok),
-    COUNTER(failed),          COUNTER(timed_out),
-    COUNTER(unfinished),      COUNTER(echoes),
-    COUNTER(bytes),           COUNTER(sessions_up),
-    COUNTER(sessions_lost),   COUNTER(connects_tried),
-    COUNTER(connects_up),     COUNTER(connects_in_measure),
-    COUNTER(sessions_up_max), COUNTER(messages_rekeyed),
-    COUNTER(stops_at_window), COUNTER(stops_at_output),
+    COUNTER(started),
+    COUNTER(ok),
+    COUNTER(failed),
+    COUNTER(timed_out),
+    COUNTER(unfinished),
+    COUNTER(echoes),
+    COUNTER(bytes),
+    COUNTER(sessions_up),
+    COUNTER(sessions_lost),
+    COUNTER(connects_tried),
+    COUNTER(connects_up),
+    COUNTER(connects_in_ramp),
+    COUNTER(connects_in_measure),
+    COUNTER(sessions_up_max),
+    COUNTER(messages_rekeyed),
+    COUNTER(stops_at_window),
+    COUNTER(stops_at_output),
 };
 #define COUNTERS (sizeof counters / sizeof counters[0])
 

@@ -65,7 +65,7 @@ bool schedule_is_measured(const struct settings *settings, const struct schedule
 bool schedule_is_over(const struct settings *settings, const struct schedule_operation *operation)
 {
     const struct load_options *o = &settings->options;
-    if (o->count > 0) {
+    if (o->count > 0 && o->rate > 0) {
         return operation->number >= first_measured(settings) + o->count;
     }
     return operation->due_us >= (int64_t)(o->warmup_us + o->duration_us);

@@ -13,6 +13,7 @@
 
 const char *const load_mode_names[] = {"ping", "stream", "connect", "hold", NULL};
 const char *const load_direction_names[] = {"both", "up", "down", NULL};
+static const char *const content_names[] = {"auto", "text", "binary", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const format_names[] = {"kv", "json", NULL};
 static const char *const auth_names[AUTH_METHODS] = {"none", "publickey", "agent", "password", "keyboard-interactive"};
@@ -49,6 +50,10 @@ static const struct option_spec specs[] = {
      "Closed loop: messages outstanding per channel.", LOAD, 0},
     {"direction", 0, OPTION_CHOICE, AT(direction), 0, 0, "both", load_direction_names, "WAY",
      "stream: both, up (the default request is then exec:discard) or down (exec:chargen).", LOAD, 0},
+    {"content", 0, OPTION_CHOICE, AT(content), 0, 0, "auto", content_names, "KIND",
+     "What messages hold: text (letters and digits, harmless should a real shell read them), binary (every byte value) "
+     "or auto: text for --request shell, else binary.",
+     LOAD, 0},
     {"ramp", 0, OPTION_DURATION, AT(ramp_us), 0, 24 * HOUR_US, "0", NULL, "TIME",
      "Spread the first connects evenly over this time.", LOAD, OPTION_OFF_ALLOWED},
     {"connecting", 0, OPTION_COUNT, AT(connecting), 1, 1000000, "8", NULL, "N",
@@ -249,12 +254,12 @@ static int resolve_targets(struct settings *settings, const struct string_list *
 static int choose_request(struct settings *settings, struct option_error *error)
 {
     const struct load_options *o = &settings->options;
-    settings->content = CONTENT_SEEDED;
+    settings->content = CONTENT_BINARY;
     if (o->request == NULL) {
         if (o->mode == MODE_STREAM && o->direction != DIRECTION_BOTH) {
             settings->request = REQUEST_EXEC;
             settings->request_text = o->direction == DIRECTION_UP ? "discard" : "chargen";
-            settings->content = o->direction == DIRECTION_UP ? CONTENT_SEEDED : CONTENT_CHARGEN;
+            settings->content = o->direction == DIRECTION_UP ? CONTENT_BINARY : CONTENT_CHARGEN;
         } else {
             settings->request = REQUEST_SHELL;
         }
@@ -272,6 +277,10 @@ static int choose_request(struct settings *settings, struct option_error *error)
         settings->request_text = o->request + 10;
     } else {
         return fail(error, "--request", "allowed: shell, exec:COMMAND, subsystem:NAME");
+    }
+    if (settings->content == CONTENT_BINARY &&
+        (o->content == LOAD_CONTENT_TEXT || (o->content == LOAD_CONTENT_AUTO && settings->request == REQUEST_SHELL))) {
+        settings->content = CONTENT_TEXT;
     }
     if (o->mode == MODE_STREAM && o->direction == DIRECTION_DOWN && settings->content != CONTENT_CHARGEN) {
         settings->options.verify = false; /* nobody knows what another command sends */

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 enum load_mode { MODE_PING, MODE_STREAM, MODE_CONNECT, MODE_HOLD };
+enum load_content { LOAD_CONTENT_AUTO, LOAD_CONTENT_TEXT, LOAD_CONTENT_BINARY };
 enum load_direction { DIRECTION_BOTH, DIRECTION_UP, DIRECTION_DOWN };
 
 /* The values of the option table, in its order; see settings.c for what each means. */
@@ -26,7 +27,7 @@ struct load_options {
     uint64_t duration_us, count, warmup_us;
     char *size;
     uint64_t rate, pipeline;
-    unsigned direction;
+    unsigned direction, content;
     uint64_t ramp_us, connecting, sample, sample_interval_us;
     uint64_t reconnect_after, reconnect_every_us, retry_us;
     bool verify;

@@ -55,7 +55,7 @@ static void complete(struct stream *stream, const struct stream_message *message
     tally_live_add(&tally->live.echoes, 1);
     tally_live_add(&tally->live.latency_sum_us, (uint64_t)latency_us);
     if (message->measured) {
-        tally->ok++;
+        tally->ok += stream->shared->messages_are_operations ? 1 : 0;
         if (!stream->one_way) {
             histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
             histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - message->sent_ns) / NS_PER_US);
@@ -199,7 +199,7 @@ int stream_attach(struct stream *stream, struct pump *pump, ssh_channel handle, 
 static void count_lost(struct stream *stream, const struct stream_message *message, enum fault fault)
 {
     struct tally *tally = stream->shared->tally;
-    if (!message->measured) {
+    if (!message->measured || !stream->shared->messages_are_operations) {
         return;
     }
     if (fault_is_timeout(fault)) {
@@ -227,7 +227,7 @@ void stream_detach(struct stream *stream, enum fault fault, bool keep_unsent)
     for (; stream->head != stream->tail; stream->head++) {
         const struct stream_message *message = message_at(stream, stream->head);
         count_lost(stream, message, FAULT_NOT_ISSUED);
-        if (message->measured) {
+        if (message->measured && stream->shared->messages_are_operations) {
             fault_note(&stream->shared->tally->faults, FAULT_NOT_ISSUED, 1,
                        "a message was due and its connection was gone");
         }
@@ -238,7 +238,7 @@ void stream_detach(struct stream *stream, enum fault fault, bool keep_unsent)
 void stream_give_up(struct stream *stream)
 {
     for (; stream->head != stream->tail; stream->head++) {
-        if (message_at(stream, stream->head)->measured) {
+        if (message_at(stream, stream->head)->measured && stream->shared->messages_are_operations) {
             stream->shared->tally->unfinished++;
         }
     }
@@ -296,7 +296,7 @@ bool stream_queue(struct stream *stream, int64_t due_ns, bool measured, bool gre
     if (!greeting) {
         stream->issued++;
     }
-    if (measured) {
+    if (measured && stream->shared->messages_are_operations) {
         stream->shared->tally->started++;
     }
     return true;

@@ -39,6 +39,7 @@ struct stream_shared {
     const struct settings *settings;
     struct tally *tally;
     int64_t measure_from_ns, measure_to_ns; /* INT64_MAX while not known */
+    bool messages_are_operations;           /* else they are timed, and sessions are what is counted */
 };
 
 struct stream {

@@ -67,6 +67,7 @@ int tally_merge(struct tally *into, const struct tally *from)
     into->bytes += from->bytes;
     into->connects_tried += from->connects_tried;
     into->connects_up += from->connects_up;
+    into->connects_in_ramp += from->connects_in_ramp;
     into->connects_in_measure += from->connects_in_measure;
     into->sessions_lost += from->sessions_lost;
     into->sessions_up += from->sessions_up;

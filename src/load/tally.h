@@ -68,6 +68,7 @@ struct tally {
 
     uint64_t connects_tried;      /* whole run */
     uint64_t connects_up;         /* whole run; subset of connects_tried */
+    uint64_t connects_in_ramp;    /* subset of connects_up: before traffic began */
     uint64_t connects_in_measure; /* subset of connects_up */
     uint64_t sessions_lost;       /* were up and ended against our will */
     uint64_t sessions_up;         /* at the end of the measurement */

@@ -284,7 +284,8 @@ static int prepare(struct load_worker *worker)
         .streams = {.settings = settings,
                     .tally = &worker->tally,
                     .measure_from_ns = INT64_MAX,
-                    .measure_to_ns = INT64_MAX},
+                    .measure_to_ns = INT64_MAX,
+                    .messages_are_operations = o->mode == MODE_PING || o->mode == MODE_STREAM},
         .events = &traffic_events,
         .events_data = worker,
     };
