@@ -31,11 +31,16 @@ bool token_bucket_take(struct token_bucket *bucket, mono_time now)
     return true;
 }
 
+uint64_t admission_room(uint64_t fd_limit)
+{
+    return fd_limit > 2 * RESERVED_FDS ? fd_limit - RESERVED_FDS : fd_limit / 2;
+}
+
 void admission_init(struct admission *admission, const struct config *config, struct scoreboard *board, unsigned slot,
                     uint64_t fd_limit)
 {
     *admission = (struct admission){.config = config, .board = board, .slot = slot};
-    admission->max_here = fd_limit > 2 * RESERVED_FDS ? fd_limit - RESERVED_FDS : fd_limit / 2;
+    admission->max_here = admission_room(fd_limit);
     admission->dice = (uint64_t)mono_now().ns | 1;
     token_bucket_init(&admission->handshakes, config->handshake_rate, config->handshake_rate);
 }

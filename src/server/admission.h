@@ -36,6 +36,9 @@ struct admission {
     bool refusing;
 };
 
+/* Connections that a process with this limit of file descriptors has room for. */
+uint64_t admission_room(uint64_t fd_limit);
+
 void admission_init(struct admission *admission, const struct config *config, struct scoreboard *board, unsigned slot,
                     uint64_t fd_limit);
 

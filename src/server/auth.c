@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct password_entry {
     char *user; /* hash behind it, in the same allocation */
@@ -38,6 +39,11 @@ static int each_line(const char *path, const char *key, struct credentials *cred
     if (file == NULL) {
         (void)snprintf(error->text, sizeof error->text, "%s: cannot read %s: %s", key, path, strerror(errno));
         return -1;
+    }
+    struct stat st;
+    if (fstat(fileno(file), &st) != 0 || S_ISDIR(st.st_mode)) {
+        (void)snprintf(error->text, sizeof error->text, "%s: cannot read %s: is a directory", key, path);
+        rc = -1;
     }
     while (rc == 0 && fgets(line, sizeof line, file) != NULL) {
         number++;
@@ -231,6 +237,8 @@ int auth_libssh_methods(unsigned mask)
 {
     unsigned methods = 0;
     methods |= (mask & AUTH_NONE) != 0 ? SSH_AUTH_METHOD_NONE : 0;
+    /* libssh leaves a refused request without an answer when no method is left to name in it */
+    methods |= mask == AUTH_NONE ? SSH_AUTH_METHOD_PUBLICKEY : 0;
     methods |= (mask & AUTH_PASSWORD) != 0 ? SSH_AUTH_METHOD_PASSWORD : 0;
     methods |= (mask & AUTH_PUBLICKEY) != 0 ? SSH_AUTH_METHOD_PUBLICKEY : 0;
     methods |= (mask & AUTH_KEYBOARD_INTERACTIVE) != 0 ? SSH_AUTH_METHOD_INTERACTIVE : 0;

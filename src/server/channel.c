@@ -103,7 +103,10 @@ static int on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t le
         host->violated(host->data, REASON_WINDOW_OVERRUN);
         return 0;
     }
-    if (channel->finished || channel->service.kind == SERVICE_DISCARD || channel->service.kind == SERVICE_CHARGEN ||
+    if (channel->finished) {
+        return 0; /* consuming would grant more window on a channel that we have closed */
+    }
+    if (channel->service.kind == SERVICE_DISCARD || channel->service.kind == SERVICE_CHARGEN ||
         channel->service.kind == SERVICE_COMPLAIN) {
         stream->held_bytes = stream->echoed_bytes = 0;
         return (int)length;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/proxy.h"
 #include "sshecho/log.h"
 #include "sshecho/net.h"
 #include "sshecho/units.h"
@@ -19,11 +20,14 @@
 #endif
 
 #define DEFAULT_PORT 2222
+#define DEFAULT_METRICS_PORT 9222
 #define S(seconds) ((uint64_t)(seconds)*1000000U)
 #define KIB(n) ((uint64_t)(n)*1024U)
 #define AT(field) offsetof(struct config, field)
 
 static const char *const profile_names[] = {"auto", "bench", "exposed", NULL};
+static const char *const method_names[] = {"none", "password", "publickey", "keyboard-interactive", NULL};
+static const char *const key_type_names[] = {"ed25519", "ecdsa", "rsa", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const log_formats[] = {"kv", "json", NULL};
 
@@ -52,6 +56,9 @@ static const struct option_spec specs[] = {
      OPTION_COMMAND_LINE},
     {"version", 'V', OPTION_BOOL, AT(version), 0, 0, NULL, NULL, NULL,
      "Print the versions of the program and of the libraries in use and exit.", G_DO, OPTION_COMMAND_LINE},
+    {"top", 0, OPTION_BOOL, AT(top), 0, 0, NULL, NULL, NULL,
+     "Show the figures of the server whose metrics-listen this is, live; once when the output is no terminal.", G_DO,
+     OPTION_COMMAND_LINE},
     {"print-sample-config", 0, OPTION_BOOL, AT(sample), 0, 0, NULL, NULL, NULL,
      "Print a configuration file that holds every key at its default and exit.", G_DO, OPTION_COMMAND_LINE},
     {"port-file", 'p', OPTION_STRING, AT(port_file), 0, 0, NULL, NULL, "PATH",
@@ -60,8 +67,16 @@ static const struct option_spec specs[] = {
      "Address to listen on (repeatable; [V6]:PORT; port 0 takes a free one).", G_LISTEN, 0},
     {"backlog", 0, OPTION_COUNT, AT(backlog), 1, 65535, "4096", NULL, "N",
      "Connections the kernel holds for us until they are accepted.", G_LISTEN, 0},
+    {"proxy-from", 0, OPTION_STRING_LIST, AT(proxy_from), 0, 0, NULL, NULL, "NETWORK",
+     "Networks (10.0.0.0/8, 2001:db8::/32, 192.0.2.7) whose connections must begin with a PROXY protocol header, and "
+     "whose word on the client's address is believed.",
+     G_LISTEN, 0},
+    {"metrics-listen", 0, OPTION_STRING, AT(metrics_listen), 0, 0, NULL, NULL, "ADDR:PORT",
+     "Serve /metrics (Prometheus), /healthz and /readyz over HTTP here, e.g. 127.0.0.1:9222; :PORT means loopback; "
+     "without it nothing is served.",
+     G_LISTEN, 0},
     {"auth-methods", 'a', OPTION_STRING_LIST, AT(auth_methods), 0, 0, "none,password,publickey,keyboard-interactive",
-     NULL, "LIST", "Methods a client may log in with: none, password, publickey, keyboard-interactive.", G_AUTH, 0},
+     method_names, "LIST", "Methods a client may log in with.", G_AUTH, 0},
     {"password-file", 0, OPTION_STRING, AT(password_file), 0, 0, NULL, NULL, "FILE",
      "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right.", G_AUTH, 0},
     {"authorized-keys", 0, OPTION_STRING, AT(authorized_keys), 0, 0, NULL, NULL, "FILE",
@@ -74,8 +89,8 @@ static const struct option_spec specs[] = {
      "Private host key (repeatable, one of each type); without it /etc/sshecho/ssh_host_*_key, else a throw-away key "
      "is made.",
      G_KEYS, 0},
-    {"host-key-types", 0, OPTION_STRING_LIST, AT(host_key_types), 0, 0, "ed25519", NULL, "LIST",
-     "Types of throw-away keys to make: ed25519, ecdsa, rsa.", G_KEYS, 0},
+    {"host-key-types", 0, OPTION_STRING_LIST, AT(host_key_types), 0, 0, "ed25519", key_type_names, "LIST",
+     "Types of throw-away keys to make.", G_KEYS, 0},
     {"kex", 0, OPTION_STRING, AT(kex), 0, 0, "curve25519-sha256,curve25519-sha256@libssh.org", NULL, "LIST",
      "Key exchange methods, best first.", G_KEYS, 0},
     {"host-key-algorithms", 0, OPTION_STRING, AT(host_key_algorithms), 0, 0,
@@ -264,14 +279,6 @@ static int add_method(const char *word, void *data)
                 "unknown method \"%s\" (allowed: none, password, publickey, keyboard-interactive)", word);
 }
 
-static int check_key_type(const char *word, void *data)
-{
-    if (strcmp(word, "ed25519") == 0 || strcmp(word, "ecdsa") == 0 || strcmp(word, "rsa") == 0) {
-        return 0;
-    }
-    return fail(data, "host-key-types", "unknown type \"%s\" (allowed: ed25519, ecdsa, rsa)", word);
-}
-
 static int parse_unauthenticated(struct config *config, struct option_error *error)
 {
     const char *text = config->max_unauthenticated;
@@ -323,6 +330,72 @@ static int check_addresses(const struct config *config, struct option_error *err
     return 0;
 }
 
+struct network_search {
+    struct proxy_network *networks;
+    size_t count;
+    struct option_error *error;
+};
+
+static int add_network(const char *word, void *data)
+{
+    struct network_search *search = data;
+    struct proxy_network network;
+    if (!proxy_network_parse(word, &network)) {
+        return fail(search->error, "proxy-from", "\"%s\" is no network (allowed: ADDRESS or ADDRESS/PREFIX-LENGTH)",
+                    word);
+    }
+    struct proxy_network *more = realloc(search->networks, (search->count + 1) * sizeof network);
+    if (more == NULL) {
+        return fail(search->error, "proxy-from", "%s", "out of memory");
+    }
+    more[search->count++] = network;
+    search->networks = more;
+    return 0;
+}
+
+int config_proxy_networks(const struct config *config, struct proxy_network **networks, size_t *count,
+                          struct option_error *error)
+{
+    struct network_search search = {.error = error};
+    int rc = each_word(&config->proxy_from, add_network, &search);
+    if (rc != 0) {
+        free(search.networks);
+        search = (struct network_search){0};
+    }
+    *networks = search.networks;
+    *count = search.count;
+    return rc;
+}
+
+int config_metrics_address(const struct config *config, struct net_address *address, struct option_error *error)
+{
+    const char *text = config->metrics_listen;
+    char loopback[64], why[160];
+    if (text[0] == ':') { /* metrics are for those who were asked in */
+        (void)snprintf(loopback, sizeof loopback, "127.0.0.1%s", text);
+        text = loopback;
+    }
+    if (net_parse(text, DEFAULT_METRICS_PORT, false, address, why, sizeof why) != 0) {
+        (void)snprintf(error->text, sizeof error->text, "metrics-listen: \"%s\": %s (allowed: ADDR:PORT, :PORT)", text,
+                       why);
+        return -1;
+    }
+    return 0;
+}
+
+/* What the rooms that use it will read again, tried before anything is started. */
+static int check_operations(const struct config *config, struct option_error *error)
+{
+    struct proxy_network *networks = NULL;
+    struct net_address address;
+    size_t count = 0;
+    if (config_proxy_networks(config, &networks, &count, error) != 0) {
+        return -1;
+    }
+    free(networks);
+    return config->metrics_listen != NULL ? config_metrics_address(config, &address, error) : 0;
+}
+
 /* Anywhere but on loopback somebody has to have decided who may enter. */
 static int check_entrance(const struct config *config, struct option_error *error)
 {
@@ -345,7 +418,7 @@ static int check_entrance(const struct config *config, struct option_error *erro
 
 static int resolve(struct config *config, struct option_error *error)
 {
-    if (check_addresses(config, error) != 0) {
+    if (check_addresses(config, error) != 0 || check_operations(config, error) != 0) {
         return -1;
     }
     if (config->profile == PROFILE_AUTO) {
@@ -369,8 +442,7 @@ static int resolve(struct config *config, struct option_error *error)
         }
     }
     struct mask_search search = {.error = error};
-    if (each_word(&config->auth_methods, add_method, &search) != 0 ||
-        each_word(&config->host_key_types, check_key_type, error) != 0 || parse_unauthenticated(config, error) != 0) {
+    if (each_word(&config->auth_methods, add_method, &search) != 0 || parse_unauthenticated(config, error) != 0) {
         return -1;
     }
     config->auth_mask = search.mask;
@@ -411,20 +483,9 @@ struct config *config_read(int argc, char **argv, struct option_error *error)
         goto out;
     }
     const char *file = config->config_file != NULL ? config->config_file : standard_file();
-    /* The file first, then the arguments again on top: what stands on the command line wins. */
-    if (file != NULL) {
-        char *path = strdup(file);
-        free(rest.items);
-        rest = (struct string_list){0};
-        options_free(&config_table, config, &config->given);
-        *config = (struct config){0};
-        int failed = path == NULL || options_init(&config_table, config, &config->given, error) != 0 ||
-                     options_load_file(&config_table, config, &config->given, path, error) != 0 ||
-                     options_parse_arguments(&config_table, config, &config->given, argc, argv, &rest, error) != 0;
-        free(path);
-        if (failed) {
-            goto bad;
-        }
+    /* what stands on the command line wins, whichever is read first */
+    if (file != NULL && options_load_file(&config_table, config, &config->given, file, error) != 0) {
+        goto bad;
     }
     if (resolve(config, error) != 0) {
         goto bad;

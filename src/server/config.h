@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/proxy.h"
 #include "sshecho/options.h"
 
 enum profile { PROFILE_AUTO, PROFILE_BENCH, PROFILE_EXPOSED };
@@ -84,5 +85,11 @@ void config_free(struct config *config);
 
 /* True if every listen address is loopback: then everyone is welcome unless told otherwise. */
 bool config_is_loopback_only(const struct config *config);
+
+/* proxy-from as networks; free(*networks). metrics-listen, which is set, as an address. Both return 0, or -1 with
+ * *error; config_read has tried both. */
+int config_proxy_networks(const struct config *config, struct proxy_network **networks, size_t *count,
+                          struct option_error *error);
+int config_metrics_address(const struct config *config, struct net_address *address, struct option_error *error);
 
 #endif

@@ -189,7 +189,7 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
 {
     struct connection *c = user;
     struct stats *stats = c->set->stats;
-    if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection || c->set->draining) {
+    if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection) {
         stats_add(&stats->channels_refused, 1);
         return NULL;
     }
@@ -268,8 +268,8 @@ static bool on_turned(struct pump *pump, void *data)
         return false;
     }
     if (c->phase < PHASE_OPEN) {
-        /* Clients send the small messages of a handshake one by one and many leave Nagle's algorithm on: an acknowledgement
-         * held back would cost them 40 ms. The kernel forgets this wish, so it is told again. */
+        /* Clients send the small messages of a handshake one by one and many leave Nagle's algorithm on: an
+         * acknowledgement held back would cost them 40 ms. The kernel forgets this wish, so it is told again. */
         int on = 1;
         (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     }
@@ -432,6 +432,10 @@ static void log_close(struct connection *c, const char *error)
         banner = ssh_get_clientbanner(session);
     }
     bool failed = c->reason == REASON_PROTOCOL || c->reason == REASON_RESET;
+    if (c->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
+        /* libssh closes the socket and then complains about that instead of the cause */
+        error = "refused by libssh: malformed message, or no algorithm in common";
+    }
     log_line(LOG_INFO, "close", log_u64("conn", c->id), log_str("peer", net_print(&c->peer, text, sizeof text)),
              log_str("reason", stats_close_name(c->reason)), log_str("phase", phase_names[c->phase_before_close]),
              log_f64("duration_s", mono_s_between(c->accepted_at, mono_now())),
@@ -542,7 +546,7 @@ void connection_set_drain(struct connection_set *set)
 {
     set->draining = true;
     for (struct connection *c = set->first; c != NULL; c = c->next) {
-        if (c->phase == PHASE_OPEN && c->host.first == NULL) {
+        if (c->phase == PHASE_OPEN && c->host.first == NULL && c->host.opened_count > 0) {
             connection_close(c, REASON_DRAIN);
         }
     }

@@ -76,7 +76,8 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
 /* Marks and queues; the first reason stays. */
 void connection_close(struct connection *connection, enum close_reason reason);
 
-/* From now on a connection without channels is closed at once, one with channels when its last channel is. */
+/* From now on a connection whose last channel has ended is closed, at once where that has happened already. One that
+ * has not opened a channel yet (it came just before) may still do so. */
 void connection_set_drain(struct connection_set *set);
 /* Queues all that is left. */
 void connection_set_close_all(struct connection_set *set, enum close_reason reason);

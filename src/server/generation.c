@@ -4,7 +4,8 @@
 
 #include "server/sandbox.h"
 
-struct generation *generation_create(struct config *config, struct option_error *error)
+struct generation *generation_create(struct config *config, const struct generation *previous,
+                                     struct option_error *error)
 {
     struct generation *generation = calloc(1, sizeof *generation);
     ssh_bind trial = NULL;
@@ -14,7 +15,8 @@ struct generation *generation_create(struct config *config, struct option_error 
         return NULL;
     }
     generation->config = config;
-    if (sandbox_check(config, error) != 0 || hostkeys_load(&generation->keys, config, error) != 0) {
+    if (sandbox_check(config, error) != 0 ||
+        hostkeys_load(&generation->keys, config, previous != NULL ? &previous->keys : NULL, error) != 0) {
         goto bad;
     }
     generation->credentials = credentials_read(config, error);

@@ -17,8 +17,10 @@ struct generation {
     struct credentials *credentials;
 };
 
-/* Reads and tries everything; takes over config, also on failure. NULL with *error. */
-struct generation *generation_create(struct config *config, struct option_error *error);
+/* Reads and tries everything; takes over config, also on failure. `previous` (may be NULL) lends its throw-away keys.
+ * NULL with *error. */
+struct generation *generation_create(struct config *config, const struct generation *previous,
+                                     struct option_error *error);
 void generation_free(struct generation *generation);
 
 #endif

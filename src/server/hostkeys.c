@@ -11,6 +11,8 @@
 
 #include "sshecho/log.h"
 
+static const char generated[] = "generated";
+
 #define STANDARD_KEYS "/etc/sshecho/ssh_host_*_key"
 
 static int fail(struct option_error *error, const char *path, const char *what)
@@ -100,7 +102,19 @@ static int add_standard(struct hostkeys *keys, struct option_error *error)
     return rc;
 }
 
-static int generate(struct hostkeys *keys, const struct config *config, struct option_error *error)
+static ssh_key made_before(const struct hostkeys *previous, const char *name)
+{
+    for (size_t i = 0; previous != NULL && i < previous->count; i++) {
+        if (previous->origins[i] == generated &&
+            strstr(ssh_key_type_to_char(ssh_key_type(previous->keys[i])), name) != NULL) {
+            return ssh_key_dup(previous->keys[i]);
+        }
+    }
+    return NULL;
+}
+
+static int generate(struct hostkeys *keys, const struct config *config, const struct hostkeys *previous,
+                    struct option_error *error)
 {
     static const struct {
         const char *name;
@@ -117,17 +131,19 @@ static int generate(struct hostkeys *keys, const struct config *config, struct o
         if (!wanted) {
             continue;
         }
-        if (ssh_pki_generate(kinds[i].type, kinds[i].parameter, &key) != SSH_OK) {
+        key = made_before(previous, kinds[i].name);
+        if (key == NULL && ssh_pki_generate(kinds[i].type, kinds[i].parameter, &key) != SSH_OK) {
             return fail(error, kinds[i].name, "a throw-away key could not be made");
         }
-        if (add(keys, key, "generated", error) != 0) {
+        if (add(keys, key, generated, error) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
-int hostkeys_load(struct hostkeys *keys, const struct config *config, struct option_error *error)
+int hostkeys_load(struct hostkeys *keys, const struct config *config, const struct hostkeys *previous,
+                  struct option_error *error)
 {
     int rc = 0;
     *keys = (struct hostkeys){0};
@@ -138,7 +154,7 @@ int hostkeys_load(struct hostkeys *keys, const struct config *config, struct opt
         rc = add_standard(keys, error);
     }
     if (rc == 0 && keys->count == 0) {
-        rc = generate(keys, config, error);
+        rc = generate(keys, config, previous, error);
     }
     if (rc == 0 && keys->count == 0) {
         rc = fail(error, "none", "host-key-types is empty and no host-key is given");
@@ -177,10 +193,22 @@ void hostkeys_log(const struct hostkeys *keys)
 static int set_list(ssh_bind bind, enum ssh_bind_options_e option, const char *key, const char *list,
                     struct option_error *error)
 {
+    /* Name by name first: libssh drops from a list what it does not know, without a word. */
+    for (const char *at = list; at != NULL && *at != '\0';) {
+        char name[128];
+        size_t length = strcspn(at, ",");
+        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
+        if (ssh_bind_options_set(bind, option, name) != SSH_OK) {
+            (void)snprintf(error->text, sizeof error->text, "%s: \"%.200s\": libssh %s does not know \"%s\"", key, list,
+                           ssh_version(0), name);
+            return -1;
+        }
+        at += length + (at[length] == ',' ? 1 : 0);
+    }
     if (list == NULL || ssh_bind_options_set(bind, option, list) == SSH_OK) {
         return 0;
     }
-    (void)snprintf(error->text, sizeof error->text, "%s: libssh %s knows none of \"%s\"", key, ssh_version(0), list);
+    (void)snprintf(error->text, sizeof error->text, "%s: libssh %s cannot use \"%.200s\"", key, ssh_version(0), list);
     return -1;
 }
 

@@ -22,9 +22,11 @@ struct hostkeys {
     size_t count;
 };
 
-/* Refuses a key file that others can read, that is no private key, or a second one of a type. Returns 0, or -1 with
- * *error filled in. */
-int hostkeys_load(struct hostkeys *keys, const struct config *config, struct option_error *error);
+/* Keys that would have to be made are taken from `previous` (may be NULL) where it has made them: a reload keeps the
+ * identity. Refuses a key file that others can read, that is no private key, or a second one of a type. Returns 0, or
+ * -1 with *error filled in. */
+int hostkeys_load(struct hostkeys *keys, const struct config *config, const struct hostkeys *previous,
+                  struct option_error *error);
 void hostkeys_free(struct hostkeys *keys);
 /* One log line a key. */
 void hostkeys_log(const struct hostkeys *keys);

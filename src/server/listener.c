@@ -146,6 +146,23 @@ int listeners_write_port_file(const struct listeners *listeners, const char *pat
     return 0;
 }
 
+int listeners_try_port_file(const char *path, struct option_error *error)
+{
+    char trial[4096];
+    if (path == NULL) {
+        return 0;
+    }
+    int length = snprintf(trial, sizeof trial, "%s.%ld", path, (long)getpid());
+    int fd = length > 0 && (size_t)length < sizeof trial ? open(trial, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
+    if (fd < 0) {
+        (void)snprintf(error->text, sizeof error->text, "port-file: cannot write %s: %s", path, strerror(errno));
+        return -1;
+    }
+    (void)close(fd);
+    (void)unlink(trial);
+    return 0;
+}
+
 void listeners_log(const struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {

@@ -31,6 +31,8 @@ void listeners_close(struct listeners *listeners);
 
 /* The bound addresses, one a line, by rename. Returns 0, or -1 with *error. */
 int listeners_write_port_file(const struct listeners *listeners, const char *path, struct option_error *error);
+/* Whether that could work, before anything is started. path may be NULL. */
+int listeners_try_port_file(const char *path, struct option_error *error);
 void listeners_log(const struct listeners *listeners);
 
 #endif

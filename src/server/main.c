@@ -7,13 +7,11 @@
 #include "server/master.h"
 #include "sshecho/version.h"
 
-/* Below this Debian revision AES-GCM tags went unchecked; upstream numbers do not show it, so the runtime version is
- * all we can tell. */
 static int check(struct config *config)
 {
     struct option_error error = {""};
     /* printed from here: creating the generation may take the configuration with it */
-    struct generation *generation = generation_create(config, &error);
+    struct generation *generation = generation_create(config, NULL, &error);
     if (generation == NULL) {
         (void)fprintf(stderr, "sshechod: %s\n", error.text);
         return 2;
@@ -50,5 +48,9 @@ int main(int argc, char **argv)
         status = master_run(config, argc, argv);
     }
     (void)ssh_finalize();
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* a full disk is no success */
+        perror("sshechod: standard output");
+        status = 1;
+    }
     return status;
 }

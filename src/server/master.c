@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "server/admission.h"
 #include "server/generation.h"
 #include "server/listener.h"
+#include "server/metrics.h"
 #include "server/notify.h"
 #include "server/scoreboard.h"
 #include "server/worker.h"
@@ -47,6 +49,7 @@ struct master {
     struct generation *generation, *previous; /* previous: until its last worker is gone */
     struct listeners listeners;
     struct scoreboard *board;
+    struct metrics *metrics; /* NULL: not asked for */
     struct place places[SCOREBOARD_WORKERS];
     ev_signal terminate, interrupt, hangup, user1;
     ev_child child;
@@ -58,6 +61,7 @@ struct master {
     mono_time next_start;
     mono_time drain_began;
     bool draining, announced, forced;
+    bool served; /* announced once: from then on somebody serves, through reloads too */
     int status;
     bool is_worker; /* after fork: we are the child, and leave through master_run */
     unsigned worker_slot;
@@ -90,6 +94,7 @@ static void become_worker(struct master *m, unsigned slot)
     ev_signal_stop(m->loop, &m->user1);
     ev_child_stop(m->loop, &m->child);
     notify_forked();
+    metrics_forked(m->metrics);
     ev_loop_fork(m->loop);
     ev_break(m->loop, EVBREAK_ALL);
     m->is_worker = true;
@@ -254,10 +259,50 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
              log_u64("connections", scoreboard_connections(m->board)),
              log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
     notify_stopping();
+    listeners_close(&m->listeners); /* the workers do the same: from now on clients are refused, not kept waiting */
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
         dismiss(&m->places[i], now);
     }
     finish_if_all_gone(m);
+}
+
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
+
+static void look_for_metrics(void *data, struct metrics_view *view)
+{
+    const struct master *m = data;
+    const struct config *config = m->generation->config;
+    *view = (struct metrics_view){.board = m->board,
+                                  .listeners = &m->listeners,
+                                  .config = config,
+                                  .connections_max = admission_room(m->fd_limit) * config->workers,
+                                  .announced = m->served,
+                                  .draining = m->draining};
+    if (config->max_connections != 0 && config->max_connections < view->connections_max) {
+        view->connections_max = config->max_connections;
+    }
+}
+
+/* What will serve `config`: the one that serves already, a new one, or NULL where none is asked for. Returns 0 or -1.
+ */
+static int prepare_metrics(struct master *m, const struct config *config, struct metrics **next,
+                           struct option_error *error)
+{
+    *next = metrics_fits(m->metrics, config) ? m->metrics : NULL;
+    if (*next == NULL && config->metrics_listen != NULL) {
+        *next = metrics_start(m->loop, config, look_for_metrics, m, error);
+        return *next != NULL ? 0 : -1;
+    }
+    return 0;
+}
+
+/* Keeps one of the two and ends the other. */
+static void settle_metrics(struct master *m, struct metrics *keep, struct metrics *other)
+{
+    if (other != keep) {
+        metrics_stop(other);
+    }
+    m->metrics = keep;
 }
 
 /* ---- reload
@@ -266,7 +311,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
 static struct generation *read_generation(struct master *m, struct option_error *error)
 {
     struct config *config = config_read(m->argc, m->argv, error);
-    return config != NULL ? generation_create(config, error) : NULL;
+    return config != NULL ? generation_create(config, m->generation, error) : NULL;
 }
 
 static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -284,8 +329,11 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
         return;
     }
     notify_reloading();
+    struct metrics *metrics = m->metrics;
     struct generation *next = read_generation(m, &error);
-    if (next != NULL && listeners_open(&listeners, next->config, &m->listeners, &error) != 0) {
+    if (next != NULL && (prepare_metrics(m, next->config, &metrics, &error) != 0 ||
+                         listeners_open(&listeners, next->config, &m->listeners, &error) != 0)) {
+        settle_metrics(m, m->metrics, metrics);
         generation_free(next);
         next = NULL;
     }
@@ -295,6 +343,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
         notify_ready(NULL);
         return;
     }
+    settle_metrics(m, metrics, m->metrics);
     listeners_close(&m->listeners); /* those that nobody took over */
     m->listeners = listeners;
     m->previous = m->generation;
@@ -329,7 +378,7 @@ static void announce(struct master *m, mono_time now)
     log_line(LOG_INFO, "ready", log_u64("workers", wanted_workers(m)), log_str("libssh", version_libssh()),
              log_str("profile", config->profile == PROFILE_EXPOSED ? "exposed" : "bench"));
     notify_ready("serving");
-    m->announced = true;
+    m->announced = m->served = true;
 }
 
 static void watch_worker(struct master *m, unsigned slot, mono_time now)
@@ -427,8 +476,7 @@ static int run_as_worker(struct master *m)
                                  .slot = m->worker_slot,
                                  .siblings = (unsigned)wanted_workers(m),
                                  .fd_limit = m->fd_limit};
-    int status = worker_run(&birth);
-    listeners_close(&m->listeners);
+    int status = worker_run(&birth); /* closes its copies of the listening sockets */
     generation_free(m->previous);
     generation_free(m->generation);
     return status;
@@ -454,8 +502,10 @@ int master_run(struct config *config, int argc, char **argv)
     m->argv = argv;
     m->status = 2;
     m->fd_limit = net_raise_fd_limit();
-    m->generation = generation_create(config, &error);
-    if (m->generation == NULL || listeners_open(&m->listeners, m->generation->config, NULL, &error) != 0) {
+    m->generation = generation_create(config, NULL, &error);
+    if (m->generation == NULL || listeners_open(&m->listeners, m->generation->config, NULL, &error) != 0 ||
+        listeners_try_port_file(m->generation->config->port_file, &error) != 0) {
+        listeners_close(&m->listeners);
         (void)fprintf(stderr, "sshechod: %s\n", error.text);
         generation_free(m->generation);
         return 2;
@@ -467,6 +517,10 @@ int master_run(struct config *config, int argc, char **argv)
     if (m->board == NULL || m->loop == NULL) {
         (void)fprintf(stderr, "sshechod: no memory for the scoreboard, or no epoll: %s\n", strerror(errno));
         m->status = 1;
+        goto out;
+    }
+    if (prepare_metrics(m, m->generation->config, &m->metrics, &error) != 0) {
+        (void)fprintf(stderr, "sshechod: %s\n", error.text);
         goto out;
     }
     m->status = 0;
@@ -483,8 +537,11 @@ int master_run(struct config *config, int argc, char **argv)
         return run_as_worker(m);
     }
     farewell(m);
-    ev_loop_destroy(m->loop);
 out:
+    metrics_stop(m->metrics);
+    if (m->loop != NULL) {
+        ev_loop_destroy(m->loop);
+    }
     listeners_close(&m->listeners);
     scoreboard_destroy(m->board);
     generation_free(m->previous);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/connection.h"
+#include "server/proxy_gate.h"
 #include "server/sandbox.h"
 #include "sshecho/log.h"
 
@@ -23,6 +24,9 @@
 #define YIELD_LEAD 8
 #define YIELD_LEAD_PERCENT 10
 
+/* Sockets that may wait for their PROXY header at once: a balancer that fails to send them must not cost us our fds. */
+#define PROXY_WAITING_MAX 512
+
 /* So often at least the loop turns, for the heartbeat and the summaries. */
 #define TICK_S 0.25
 
@@ -32,6 +36,7 @@ struct worker {
     struct stats *stats;
     struct admission admission;
     struct connection_set set;
+    struct proxy_gate gate;
     ssh_bind bind;
     ev_io accepts[LISTENERS_MAX];
     ev_timer accept_again, tick, drain_deadline;
@@ -102,6 +107,39 @@ static bool holds_more_than_its_share(const struct worker *w)
     return fewest != UINT64_MAX && mine > fewest + YIELD_LEAD && mine > fewest + fewest * YIELD_LEAD_PERCENT / 100;
 }
 
+/* The socket's client is known: in, or out. */
+static void take_in(struct worker *w, int fd, const struct net_address *client)
+{
+    mono_time now = mono_now();
+    if (admission_check(&w->admission, client, now) != ADMITTED) {
+        (void)close(fd);
+    } else if (connection_create(&w->set, fd, client) == NULL) {
+        admission_refuse(&w->admission, REFUSED_SYSTEM, client, now);
+    }
+}
+
+static void end_if_drained(struct worker *w)
+{
+    if (w->draining && w->set.first == NULL && w->gate.waiting_count == 0) {
+        ev_break(w->loop, EVBREAK_ALL);
+    }
+}
+
+static void on_proxied(void *data, int fd, const struct net_address *client)
+{
+    take_in(data, fd, client);
+    end_if_drained(data);
+}
+
+static void on_not_proxied(void *data, const struct net_address *peer)
+{
+    struct worker *w = data;
+    admission_refuse(&w->admission, REFUSED_PROXY, peer, mono_now());
+    end_if_drained(w);
+}
+
+static const struct proxy_gate_owner gate_owner = {.arrived = on_proxied, .refused = on_not_proxied};
+
 /* One accept; false when there is no more, or no room. */
 static bool accept_one(struct worker *w, int listening_fd)
 {
@@ -109,6 +147,10 @@ static bool accept_one(struct worker *w, int listening_fd)
     struct net_address peer = {.length = sizeof peer.storage};
     if (!admission_may_accept(&w->admission, now)) {
         pause_for_room(w, "limit of connections here, or of the handshake rate, reached");
+        return false;
+    }
+    if (w->gate.waiting_count >= PROXY_WAITING_MAX) {
+        pause_for_room(w, "too many connections wait for their PROXY header");
         return false;
     }
     int fd = accept4(listening_fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -127,12 +169,10 @@ static bool accept_one(struct worker *w, int listening_fd)
         }
     }
     w->paused_for_room = false;
-    if (admission_check(&w->admission, &peer, now) != ADMITTED) {
-        (void)close(fd);
-        return true;
-    }
-    if (connection_create(&w->set, fd, &peer) == NULL) {
-        admission_refuse(&w->admission, REFUSED_SYSTEM, &peer, now);
+    if (proxy_gate_guards(&w->gate, &peer)) {
+        proxy_gate_enter(&w->gate, fd, &peer);
+    } else {
+        take_in(w, fd, &peer);
     }
     return true;
 }
@@ -170,8 +210,8 @@ static void on_accept_again(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_connection_closed(void *data)
 {
     struct worker *w = data;
-    if (w->draining && w->set.first == NULL) {
-        ev_break(w->loop, EVBREAK_ALL);
+    if (w->draining) {
+        end_if_drained(w);
     } else if (!w->draining && w->paused_for_room && !w->accepting) {
         ev_timer_stop(w->loop, &w->accept_again);
         set_accepting(w, true);
@@ -212,6 +252,7 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int revents
 {
     (void)revents;
     struct worker *w = timer->data;
+    proxy_gate_destroy(&w->gate);
     connection_set_close_all(&w->set, REASON_DRAIN);
     if (w->set.first == NULL) {
         ev_break(loop, EVBREAK_ALL);
@@ -229,12 +270,12 @@ static void on_terminate(struct ev_loop *loop, ev_signal *signal_watcher, int re
     stats_set(&w->stats->draining, 1);
     set_accepting(w, false);
     ev_timer_stop(loop, &w->accept_again);
+    for (size_t i = 0; i < w->birth->listeners->count; i++) {
+        (void)close(w->birth->listeners->items[i].fd); /* our copy: the port closes when nobody has one left */
+    }
     log_line(LOG_DEBUG, "worker_draining", log_u64("connections", stats_get(&w->stats->connections)));
     connection_set_drain(&w->set);
-    if (w->set.first == NULL) {
-        ev_break(loop, EVBREAK_ALL);
-        return;
-    }
+    end_if_drained(w);
     ev_timer_set(&w->drain_deadline, (double)w->birth->config->drain_timeout_us / 1e6, 0.0);
     ev_timer_start(loop, &w->drain_deadline);
 }
@@ -298,6 +339,10 @@ int worker_run(const struct worker_birth *birth)
     bool batched = pump_set_batching(birth->config->batch_io);
     admission_init(&w->admission, birth->config, birth->board, birth->slot, birth->fd_limit);
     (void)connection_set_init(&w->set, w->loop, birth->config, birth->credentials, w->bind, birth->board, birth->slot);
+    if (proxy_gate_init(&w->gate, w->loop, birth->config, &gate_owner, w) != 0) {
+        log_line(LOG_ERROR, "worker_failed", log_str("why", "out of memory"));
+        goto out;
+    }
     w->set.closed = on_connection_closed;
     w->set.data = w;
     start_watchers(w);
@@ -314,6 +359,7 @@ int worker_run(const struct worker_birth *birth)
     connection_set_destroy(&w->set);
     status = 0;
 out:
+    proxy_gate_destroy(&w->gate);
     ssh_bind_free(w->bind);
     transport_release_buffers();
     if (w->loop != NULL) {
