@@ -104,6 +104,17 @@ static void put_curves(const struct result *results, const struct string_list *f
     (void)fputc('\n', out);
 }
 
+static uint64_t most_errors(const struct result *results, size_t count)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < results[i].tally.second_count; j++) {
+            most = results[i].tally.seconds[j].errors > most ? results[i].tally.seconds[j].errors : most;
+        }
+    }
+    return most;
+}
+
 static void put_script(const struct result *results, const struct string_list *files,
                        const struct plot_options *options, bool svg, FILE *out)
 {
@@ -120,12 +131,13 @@ static void put_script(const struct result *results, const struct string_list *f
     char title[256];
     (void)snprintf(title, sizeof title, "sshload %s", results[0].mode);
     put_quoted(options->title != NULL ? options->title : title, out);
-    (void)fputs("\nset grid\nset key top left\nset logscale x\nset logscale y\n"
-                "set xtics ('0%' 1, '50%' 2, '90%' 10, '99%' 100, '99.9%' 1000, '99.99%' 10000, '99.999%' 100000)\n"
+    (void)fputs("\nset lmargin 11\nset rmargin 9\nset grid\nset key top left\nset logscale x\nset logscale y\n"
+                "set xtics ('0 %%' 1, '50 %%' 2, '90 %%' 10, '99 %%' 100, '99.9 %%' 1000, '99.99 %%' 10000, '99.999 "
+                "%%' 100000)\n"
                 "set xrange [1:*]\nset xlabel 'percentile'\nset ylabel 'latency from due time, ms'\n",
                 out);
     put_curves(results, files, "latency", "1:2", "lines", out);
-    (void)fputs("unset logscale\nset xtics auto\nset xrange [0:*]\nset yrange [0:*]\nset xlabel 'second of the "
+    (void)fputs("unset logscale\nset xtics auto\nset xrange [0:*]\nset yrange [0:1<*]\nset xlabel 'second of the "
                 "measurement'\n",
                 out);
     (void)fprintf(out, "set key bottom left\nset ylabel '%s'\n",
@@ -135,8 +147,9 @@ static void put_script(const struct result *results, const struct string_list *f
     put_curves(results, files, "series", stream ? "1:3" : "1:2", "linespoints", out);
     (void)fputs(
         "set key top left\nset ylabel 'errors per second'\nset y2label 'worst latency of the second, ms (dashed)'\n"
-        "set ytics nomirror\nset y2tics\nset y2range [0:*]\nset yrange [0:*<10]\n",
+        "set ytics nomirror\nset y2tics\nset y2range [0:*]\n",
         out);
+    (void)fprintf(out, "set yrange [0:%llu]\n", (unsigned long long)most_errors(results, files->count) + 4);
     (void)fputs("plot ", out);
     for (size_t i = 0; i < files->count; i++) {
         (void)fprintf(out, "%s$series%zu using 1:4 with impulses lw 4 lc %zu title ", i > 0 ? ", " : "", i, i + 1);
@@ -158,6 +171,7 @@ static int draw(const struct result *results, const struct string_list *files, c
     int status = pclose(gnuplot);
     struct stat file;
     if (status != 0 || stat(options->output, &file) != 0 || file.st_size == 0) {
+        (void)unlink(options->output);
         bool missing = WIFEXITED(status) && WEXITSTATUS(status) == 127;
         return tools_complain(TOOLS_WRONG, missing ? "plot: gnuplot is not installed (Debian: gnuplot-nox)"
                                                    : "plot: gnuplot failed, see above; no picture was written");
