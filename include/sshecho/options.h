@@ -39,7 +39,7 @@ struct option_spec {
     size_t offset;     /* offsetof the value in the program's struct */
     uint64_t min, max; /* for COUNT, SIZE, DURATION; max 0: no upper bound. OFF_ALLOWED lets 0 through below min */
     const char *default_text;   /* parsed like any other value; NULL: zero / empty */
-    const char *const *choices; /* OPTION_CHOICE */
+    const char *const *choices; /* OPTION_CHOICE; for a list: the words it may hold, NULL for any */
     const char *argument;       /* placeholder in --help, e.g. "ADDR:PORT"; NULL for a bool */
     const char *help;           /* one sentence, capital first, full stop */
     const char *group;          /* heading in --help and the order of the sample file */

@@ -176,9 +176,26 @@ static int apply_string(const struct option_spec *spec, char **field, const char
     return 0;
 }
 
+/* With choices, every word of a list (separated by commas or blanks) is one of them. */
+static const char *stranger_in(const struct option_spec *spec, const char *text, char word[64])
+{
+    for (const char *at = text + strspn(text, ", "); *at != '\0'; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", ");
+        unsigned index;
+        (void)snprintf(word, 64, "%.*s", (int)(length < 63 ? length : 63), at);
+        if (!parse_choice(spec, word, &index))
+            return word;
+        at += length;
+    }
+    return NULL;
+}
+
 static int apply_list(const struct option_spec *spec, struct string_list *field, bool replace, const char *where,
                       const char *text, struct option_error *error)
 {
+    char word[64];
+    if (spec->choices && stranger_in(spec, text, word))
+        return refuse(spec, where, word, "none of the words", error);
     if (!field)
         return 0;
     if (replace || *text == '\0')

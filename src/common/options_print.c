@@ -1,4 +1,5 @@
 /* Inside the room of options.h: everything that shows options to a person. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,10 @@ static void allowed_number(const struct option_spec *spec, char buffer[OPTION_AL
     plain.flags = 0; /* a bound of 0 is a number, not "off" */
     (void)print_number(&plain, spec->min, low);
     (void)print_number(&plain, spec->max, high);
+    if (spec->type == OPTION_COUNT) { /* "1 to 1000" reads better than "1 to 1k" */
+        (void)snprintf(low, sizeof low, "%" PRIu64, spec->min);
+        (void)snprintf(high, sizeof high, "%" PRIu64, spec->max);
+    }
     const char *off = spec->flags & OPTION_OFF_ALLOWED && spec->min > 0 ? ", or off" : "";
     if (spec->min == 0 && spec->max == 0)
         (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s", examples[spec->type]);
@@ -58,13 +63,13 @@ const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_AL
         allowed_number(spec, buffer);
         break;
     case OPTION_CHOICE:
-        for (unsigned i = 0; spec->choices[i] && length < OPTION_ALLOWED_MAX; i++) {
+    case OPTION_STRING_LIST:
+        for (unsigned i = 0; spec->choices && spec->choices[i] && length < OPTION_ALLOWED_MAX; i++) {
             const char *between = i == 0 ? "" : spec->choices[i + 1] ? ", " : " or ";
             length += (size_t)snprintf(buffer + length, OPTION_ALLOWED_MAX - length, "%s%s", between, spec->choices[i]);
         }
         break;
     case OPTION_STRING:
-    case OPTION_STRING_LIST:
         break;
     }
     return buffer;

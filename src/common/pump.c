@@ -118,6 +118,12 @@ enum pump_end pump_end(const struct pump *pump)
         (error != NULL && strstr(error, "Received SSH_MSG_DISCONNECT") != NULL)) {
         return PUMP_END_DISCONNECT;
     }
+    if (pump->batched) { /* the transport knows */
+        const struct transport *t = &pump->transport;
+        return t->read_errno != 0 || t->write_errno != 0 ? PUMP_END_SOCKET
+               : t->peer_eof                             ? PUMP_END_EOF
+                                                         : PUMP_END_PROTOCOL;
+    }
     if (error != NULL && strstr(error, "Socket error: disconnected") != NULL) {
         return PUMP_END_EOF;
     }
