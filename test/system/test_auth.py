@@ -144,10 +144,16 @@ def test_bad_signature_is_refused(serve, tmp_path, authorized):
     if authorized:
         (tmp_path / "keys").write_text(public_line(key) + "\n")
         options["authorized-keys"] = tmp_path / "keys"
-    server = serve(options=options)
+    server = serve(options={**options, "login-timeout": "1s"})
+    for how in ({"spoil": True}, {"session_id": b"x" * 32}):
+        client = dial(server)
+        try:    # libssh 0.10 drops a bad signature without an answer: then the login deadline ends it
+            assert not client.auth_publickey("anyone", key, **how)
+        except ConnectionError:
+            assert server.wait_line("close")["reason"] == "login-timeout"
+        assert not client.authenticated
+        client.close()
     client = dial(server)
-    assert not client.auth_publickey("anyone", key, spoil=True)
-    assert not client.auth_publickey("anyone", key, session_id=b"x" * 32)
     assert client.auth_publickey("anyone", key)
     client.close()
 
@@ -234,7 +240,7 @@ def test_dropbear_by_password(serve, tmp_path):
     path = password_file(tmp_path, **{clients.USER: ("secret", crypt.METHOD_SHA512)})
     server = serve(options={"auth-methods": "password", "password-file": path})
     clients.assert_echo(clients.run(server, clients.dbclient(server), b"hello", DROPBEAR_PASSWORD="secret"), b"hello")
-    assert clients.run(server, clients.dbclient(server), b"hello", DROPBEAR_PASSWORD="wrong").returncode != 0
+    assert clients.run(server, clients.dbclient(server), b"hello", DROPBEAR_PASSWORD="wrong").stdout == b""
 
 
 def test_plink_by_password(serve, tmp_path):

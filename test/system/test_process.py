@@ -130,7 +130,10 @@ def worker_of(server, client):
     """The pid of the worker that holds a client's connection, by its socket's inode."""
     local = client.sock.getsockname()
     needle = "{:02X}{:02X}{:02X}{:02X}:{:04X}".format(*reversed([int(part) for part in local[0].split(".")]), local[1])
-    inode = next(line.split()[9] for line in open("/proc/net/tcp") if line.split()[2] == needle)
+    here = f":{server.port:04X}"
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    inode = next(row[9] for row in rows if row[2] == needle and row[1].endswith(here) and row[3] == "01")
     for pid in server.workers():
         for name in os.listdir(f"/proc/{pid}/fd"):
             try:
@@ -217,7 +220,7 @@ def test_reload_with_a_good_file(serve, dial):
 
 
 @pytest.mark.parametrize("text, hint", [('channels-per-connection = 0\n', "channels-per-connection"),
-                                        ('\nnonsense = 1\n', "nonsense"), ('login-timeout = {\n', ":1")])
+                                        ('\nnonsense = 1\n', "nonsense"), ('login-timeout = {\n', "sshechod.conf:1")])
 def test_reload_with_a_bad_file_changes_nothing(serve, dial, text, hint):
     server = serve(config='channels-per-connection = 1\n')
     old = dial(server)
