@@ -72,10 +72,10 @@ check-asan:
 # libFuzzer (clang) over the rooms that read text, FUZZ_SECONDS each. Findings are left in $(BUILD)/fuzz.
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_ROOMS := src/common/units.c src/common/options.c src/common/options_arguments.c src/common/options_file.c src/common/options_print.c
+FUZZ_ROOMS := src/common/units.c src/common/options.c src/common/options_arguments.c src/common/options_file.c src/common/options_print.c src/server/proxy.c
 $(BUILD)/fuzz/%: test/fuzz/%.c $(FUZZ_ROOMS) test/fuzz/fuzz_table.h
 	@mkdir -p $(@D)
-	clang -std=c17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Iinclude -o $@ $< $(FUZZ_ROOMS) -lconfuse -lm
+	clang -std=c17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc -o $@ $< $(FUZZ_ROOMS) -lconfuse -lm
 fuzz: $(FUZZ)
 	@set -e; for t in $(FUZZ); do echo "== $$t"; \
 	  $$t -max_total_time=$(FUZZ_SECONDS) -max_len=512 -dict=test/fuzz/options.dict -seed_inputs=test/fuzz/seed.conf -artifact_prefix=$$t- -verbosity=0 -print_final_stats=1; done
