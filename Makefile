@@ -90,6 +90,6 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
-	  -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
+	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d)

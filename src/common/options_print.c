@@ -186,7 +186,7 @@ static bool starts_group(const struct option_spec *spec, const char **shown)
 static void describe(const struct option_spec *spec, bool with_default, char *buffer, size_t buffer_size)
 {
     char allowed[OPTION_ALLOWED_MAX] = "";
-    if (spec->type == OPTION_CHOICE || (spec->min != 0 || spec->max != 0))
+    if (spec->choices || spec->min != 0 || spec->max != 0)
         (void)option_allowed(spec, allowed);
     const char *default_text = with_default ? spec->default_text : NULL;
     if (default_text && (*default_text == '\0' || (spec->type == OPTION_BOOL && strcmp(default_text, "no") == 0)))

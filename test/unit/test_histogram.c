@@ -135,7 +135,7 @@ static void an_empty_one_says_zero(void **state)
 static void one_value_is_every_percentile(void **state)
 {
     struct histogram *h = *state;
-    histogram_record(h, 1234567); /* not the edge of its bucket: min and max narrow it down */
+    histogram_record_many(h, 1234567, 10); /* not the edge of its bucket: the maximum narrows it down */
     for (size_t i = 0; i < N_PERCENTILES; i++)
         assert_int_equal(histogram_percentile(h, percentiles[i]), 1234567);
     assert_true(histogram_stddev(h) < 1e-3);

@@ -28,11 +28,13 @@ struct values {
     char *password;
     struct string_list listen;
     struct string_list tags;
+    struct string_list methods;
     unsigned format;
     bool check;
     char *config;
 };
 
+static const char *const methods[] = {"none", "password", "publickey", NULL};
 static const char *const formats[] = {"kv", "json", "none", NULL};
 
 #define FIELD(name) .offset = offsetof(struct values, name)
@@ -110,6 +112,14 @@ static const struct option_spec specs[] = {
      .help = "Listens there.",
      .group = "Limits"},
     {.name = "tags", .type = OPTION_STRING_LIST, FIELD(tags), .argument = "TAG", .help = "Tags.", .group = "Limits"},
+    {.name = "auth",
+     .type = OPTION_STRING_LIST,
+     FIELD(methods),
+     .choices = methods,
+     .default_text = "none,password",
+     .argument = "LIST",
+     .help = "Methods.",
+     .group = "Limits"},
     {.name = "log-format",
      .type = OPTION_CHOICE,
      FIELD(format),
@@ -285,6 +295,7 @@ static void check_defaults(const struct values *v)
     assert_null(v->password);
     CHECK_LIST(&v->listen, "127.0.0.1:2222");
     assert_int_equal(v->tags.count, 0);
+    CHECK_LIST(&v->methods, "none,password");
     assert_int_equal(v->format, 1);
     assert_false(v->check);
     assert_null(v->config);
@@ -354,6 +365,15 @@ static void a_file_sets_every_type(void **state)
     assert_false(options_was_given(&table, &f->state, "check"));
 }
 
+/* A comment begins where a word could begin, not inside one. */
+static void slashes_in_words_are_no_comments(void **state)
+{
+    struct fixture *f = *state;
+    load(f, "user = ssh://host//path //comment\ntags = {a//b,//c\n d/}# e\n");
+    assert_string_equal(f->values.user, "ssh://host//path");
+    CHECK_LIST(&f->values.tags, "a//b", "d/");
+}
+
 static void values_can_be_unset(void **state)
 {
     struct fixture *f = *state;
@@ -418,6 +438,10 @@ static void bounds_are_kept(void **state)
         {"at-least", "9", "'9' is out of range (allowed: 10 or more)"},
         {"log-format", "kv", NULL},
         {"log-format", "xml", "'xml' is not a choice (allowed: kv, json or none)"},
+        {"auth", "publickey", NULL},
+        {"auth", "password, none", NULL},
+        {"auth", " ,none,", NULL},
+        {"auth", "none,passwort", "'passwort' is none of the words (allowed: none, password or publickey)"},
         {"worker", "1", "no such option, did you mean workers?"},
         {"zzzzzz", "1", "no such option"},
     };
@@ -457,6 +481,8 @@ static void file_errors_name_line_and_key(void **state)
     load_fails(f, "\n\n/* abc\n\n", ":3: a comment begins here that does not end");
     load_fails(f, "user = \"${HOME\"\n", ":1: ${ without }, write \\$ for a plain dollar sign");
     load_fails(f, "user = ${HOME\nworkers = 3}\n", ":1: ${ without }, write \"\\$...\" for a plain dollar sign");
+    load_fails(f, "auth = {none,\n \"password,all\"}\n",
+               ":2: auth: 'all' is none of the words (allowed: none, password or publickey)");
     load_fails(f, "password = x\npassword = y", ":2: password: given twice, first on line 1");
 }
 
@@ -712,6 +738,7 @@ static void help_names_every_option(void **state)
     assert_non_null(strstr(text, "\nGeneral:\n  -v, --verbose               Says more.\n"));
     assert_non_null(strstr(text, "  -w, --workers N             Number of workers. [default 4; 1 to 64]\n"));
     assert_non_null(strstr(text, "      --log-format FORMAT     Form of the log. [default json; kv, json or none]\n"));
+    assert_non_null(strstr(text, "Methods. [default none,password; none, password or publickey]\n"));
     assert_non_null(strstr(text, "-o KEY=VALUE"));
     while (*text) {
         size_t length = strcspn(text, "\n");
@@ -728,6 +755,7 @@ int main(void)
         WITH_TABLE(defaults_are_set),
         WITH_TABLE(a_bad_default_is_found),
         WITH_TABLE(a_file_sets_every_type),
+        WITH_TABLE(slashes_in_words_are_no_comments),
         WITH_TABLE(values_can_be_unset),
         WITH_TABLE(bools_are_read),
         WITH_TABLE(bounds_are_kept),
