@@ -47,7 +47,7 @@ static const struct option_spec specs[] = {
     {"rate", 'r', OPTION_COUNT, AT(rate), 1, 100000000, "off", NULL, "N",
      "Open loop: operations per second in total, by a fixed plan; off is closed loop.", LOAD, OPTION_OFF_ALLOWED},
     {"pipeline", 0, OPTION_COUNT, AT(pipeline), 1, 4096, "1", NULL, "N",
-     "Closed loop: messages outstanding per channel.", LOAD, 0},
+     "Messages of one channel that may be sent and not yet answered; what is due beyond it waits.", LOAD, 0},
     {"direction", 0, OPTION_CHOICE, AT(direction), 0, 0, "both", load_direction_names, "WAY",
      "stream: both, up (the default request is then exec:discard) or down (exec:chargen).", LOAD, 0},
     {"content", 0, OPTION_CHOICE, AT(content), 0, 0, "auto", content_names, "KIND",

@@ -46,6 +46,7 @@ static void count_bytes(struct stream *stream, int64_t now_ns, uint64_t bytes)
 static void complete(struct stream *stream, const struct stream_message *message, int64_t now_ns)
 {
     stream->completed++;
+    stream->progress_ns = now_ns;
     if (message->greeting) {
         stream->greeted = true;
         return;
@@ -180,6 +181,7 @@ int stream_attach(struct stream *stream, struct pump *pump, ssh_channel handle, 
     stream->written = stream->read = stream->most_in_flight = 0;
     stream->head_left = stream->unsent_left = 0;
     stream->completed = 0;
+    stream->progress_ns = mono_now().ns;
     stream->greeted = stream->remote_closed = stream->remote_eof = stream->mismatch = false;
     stream->exit_status = -1;
     stream->one_way = o->mode == MODE_STREAM && o->direction == DIRECTION_UP;
@@ -252,7 +254,10 @@ int64_t stream_oldest_ns(const struct stream *stream)
         return INT64_MAX;
     }
     const struct stream_message *message = message_at(stream, stream->head);
-    return message->sent_ns != 0 ? message->sent_ns : message->due_ns;
+    if (message->sent_ns != 0) {
+        return message->sent_ns;
+    }
+    return message->due_ns > stream->progress_ns ? message->due_ns : stream->progress_ns;
 }
 
 /* ---- what goes out ---- */
@@ -353,6 +358,9 @@ bool stream_send(struct stream *stream)
 {
     struct tally *tally = stream->shared->tally;
     while (stream->unsent != stream->tail && stream->handle != NULL && !stream->mismatch) {
+        if (stream->unsent_left == 0 && stream->unsent - stream->head >= stream->shared->outstanding_most) {
+            return false; /* an answer makes room */
+        }
         if (pump_pending_bytes(stream->pump) >= STREAM_OUTPUT_CAP) {
             tally->stops_at_output++;
             return true;

@@ -39,6 +39,7 @@ struct stream_shared {
     const struct settings *settings;
     struct tally *tally;
     int64_t measure_from_ns, measure_to_ns; /* INT64_MAX while not known */
+    uint32_t outstanding_most;              /* messages of one channel sent and not answered */
     bool messages_are_operations;           /* else they are timed, and sessions are what is counted */
 };
 
@@ -61,10 +62,11 @@ struct stream {
     uint64_t measured_bytes; /* that came back (or were sent, where nothing comes back) in the measured time */
     uint64_t most_in_flight; /* bytes */
 
-    uint64_t completed; /* messages on this connection */
-    bool one_way;       /* stream up: a message is done when it is written */
-    bool greeted;       /* the greeting came back */
-    bool remote_closed; /* the peer sent CLOSE */
+    int64_t progress_ns; /* last message answered, or the connection's begin */
+    uint64_t completed;  /* messages on this connection */
+    bool one_way;        /* stream up: a message is done when it is written */
+    bool greeted;        /* the greeting came back */
+    bool remote_closed;  /* the peer sent CLOSE */
     bool remote_eof;
     bool mismatch;   /* content went wrong; `complaint` says how */
     int exit_status; /* -1: none seen */
@@ -88,7 +90,7 @@ bool stream_send(struct stream *stream);
 
 /* Ends what is outstanding as unfinished, at the end of the run. */
 void stream_give_up(struct stream *stream);
-/* When the oldest message that has no answer was due; INT64_MAX when there is none. */
+/* Since when the oldest message waits for its answer, or to be sent; INT64_MAX when there is none. */
 int64_t stream_oldest_ns(const struct stream *stream);
 
 static inline uint32_t stream_waiting(const struct stream *stream)

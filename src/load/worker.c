@@ -285,6 +285,7 @@ static int prepare(struct load_worker *worker)
                     .tally = &worker->tally,
                     .measure_from_ns = INT64_MAX,
                     .measure_to_ns = INT64_MAX,
+                    .outstanding_most = o->mode == MODE_STREAM ? UINT32_MAX : (uint32_t)o->pipeline,
                     .messages_are_operations = o->mode == MODE_PING || o->mode == MODE_STREAM},
         .events = &traffic_events,
         .events_data = worker,
