@@ -110,9 +110,11 @@ int proxy_gate_init(struct proxy_gate *gate, struct ev_loop *loop, const struct 
 
 void proxy_gate_destroy(struct proxy_gate *gate)
 {
-    while (gate->first != NULL) {
-        (void)close(gate->first->fd);
-        release(gate->first);
+    struct proxy_waiting *next = NULL;
+    for (struct proxy_waiting *w = gate->first; w != NULL; w = next) {
+        next = w->next;
+        (void)close(w->fd);
+        release(w);
     }
     free(gate->networks);
     gate->networks = NULL;
