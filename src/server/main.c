@@ -5,6 +5,7 @@
 #include "server/config.h"
 #include "server/generation.h"
 #include "server/master.h"
+#include "server/top.h"
 #include "sshecho/version.h"
 
 static int check(struct config *config)
@@ -41,6 +42,9 @@ int main(int argc, char **argv)
         config_free(config);
     } else if (config->sample) {
         options_print_sample(&config_table, stdout);
+        config_free(config);
+    } else if (config->top) {
+        status = top_run(config);
         config_free(config);
     } else if (config->check) {
         status = check(config);
