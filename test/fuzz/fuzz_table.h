@@ -14,6 +14,7 @@ struct fuzz_values {
     char *text;
     char *secret;
     struct string_list list;
+    struct string_list words;
     bool check;
 };
 
@@ -31,6 +32,8 @@ static const struct option_spec fuzz_specs[] = {
     {"secret", 0, OPTION_STRING, offsetof(struct fuzz_values, secret), 0, 0, NULL, NULL, "X", "Secret.", "B",
      OPTION_SECRET},
     {"list", 'l', OPTION_STRING_LIST, offsetof(struct fuzz_values, list), 0, 0, "a", NULL, "L", "List.", "B", 0},
+    {"words", 'w', OPTION_STRING_LIST, offsetof(struct fuzz_values, words), 0, 0, "one,two", fuzz_choices, "W",
+     "Words.", "B", 0},
     {"check", 0, OPTION_BOOL, offsetof(struct fuzz_values, check), 0, 0, NULL, NULL, NULL, "Check.", "B",
      OPTION_COMMAND_LINE},
 };
