@@ -111,7 +111,11 @@ static int on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t le
         stream->held_bytes = stream->echoed_bytes = 0;
         return (int)length;
     }
-    if (channel->draining || host->waiting_for_room || channel->service.kind == SERVICE_NONE) {
+    if (channel->service.bench != NULL) {
+        bench_arrived(channel->service.bench, fresh, mono_now());
+    }
+    if (channel->draining || host->waiting_for_room || channel->service.kind == SERVICE_NONE ||
+        channel->service.bench != NULL) {
         make_hungry(channel);
         return 0;
     }
@@ -162,7 +166,22 @@ static int start_service(struct channel *channel, const char *kind, const char *
         stats_add(&channel->host->stats->requests_refused, 1);
         return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
     }
-    service_parse(words, &channel->service);
+    struct service service;
+    if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
+        return 1;
+    }
+    if (service.bench != NULL) {
+        if (service.bench->refuse) {
+            service_free(&service);
+            stats_add(&channel->host->stats->requests_refused, 1);
+            return 1;
+        }
+        bench_arrived(service.bench, channel->streams[0].held_bytes + channel->streams[1].held_bytes, mono_now());
+        if (service.bench->rekey_every_bytes != 0) {
+            channel->host->rekey_every(channel->host->data, service.bench->rekey_every_bytes);
+        }
+    }
+    channel->service = service;
     log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
              log_str("words", words));
     make_hungry(channel); /* what came before the request, or what is to be generated */
@@ -234,11 +253,41 @@ static void on_signal(ssh_session session, ssh_channel ssh, const char *name, vo
 
 /* ---- residue --------------------------------------------------------------------------------------------------- */
 
+/* The test bench has a word: of n bytes, how many may go now. */
+static uint32_t benched(struct channel *channel, uint32_t n)
+{
+    struct channel_host *host = channel->host;
+    uint64_t permitted = 0;
+    int64_t wait_us = 0;
+    switch (bench_limit(channel->service.bench, mono_now(), n, &permitted, &wait_us)) {
+    case BENCH_GO:
+        return (uint32_t)permitted;
+    case BENCH_WAIT:
+        if (wait_us > 0) {
+            host->wake_after(host->data, wait_us);
+        }
+        break;
+    case BENCH_DROP:
+        host->violated(host->data, REASON_TEST_BENCH);
+        break;
+    case BENCH_RESET:
+        host->reset(host->data);
+        break;
+    case BENCH_EXIT:
+        channel->exit_now = true;
+        break;
+    }
+    return 0;
+}
+
 static void drain_stream(struct channel *channel, struct stream *stream, bool is_stderr)
 {
     struct channel_host *host = channel->host;
+    struct bench *bench = channel->service.bench;
+    is_stderr = is_stderr || (bench != NULL && bench->to_stderr);
     while (stream->held_bytes > 0) {
         uint32_t n = allowed(host, channel->ssh, stream->held_bytes);
+        n = bench != NULL && n > 0 ? benched(channel, n) : n;
         if (n == 0) {
             break;
         }
@@ -255,6 +304,9 @@ static void drain_stream(struct channel *channel, struct stream *stream, bool is
         stream->held += written;
         stream->held_bytes -= (uint32_t)written;
         stream->echoed_bytes += (uint32_t)written;
+        if (bench != NULL) {
+            bench_passed(bench, (uint64_t)written);
+        }
         if (written < n) {
             break; /* keys are being re-exchanged */
         }
@@ -314,8 +366,12 @@ static void finish(struct channel *channel)
 {
     channel->finished = true;
     channel->host->unclosed_count++;
-    if (channel->service.kind != SERVICE_NONE) {
-        (void)ssh_channel_request_send_exit_status(channel->ssh, channel->service.kind == SERVICE_COMPLAIN ? 2 : 0);
+    const struct bench *bench = channel->service.bench;
+    if (bench != NULL && bench->exit_signal[0] != '\0') {
+        (void)ssh_channel_request_send_exit_signal(channel->ssh, bench->exit_signal, 0, "as you asked", "");
+    } else if (channel->service.kind != SERVICE_NONE) {
+        int status = channel->service.kind == SERVICE_COMPLAIN ? 2 : bench != NULL ? bench->exit_status : 0;
+        (void)ssh_channel_request_send_exit_status(channel->ssh, status);
     }
     (void)ssh_channel_send_eof(channel->ssh);
     (void)ssh_channel_close(channel->ssh);
@@ -359,7 +415,7 @@ static bool channel_drain(struct channel *channel)
     }
     consume_echoed(channel, &channel->streams[1], true);
     consume_echoed(channel, &channel->streams[0], false);
-    if (generated || (channel->eof_received && everything_echoed(channel)) ||
+    if (generated || channel->exit_now || (channel->eof_received && everything_echoed(channel)) ||
         (channel->eof_received && channel->service.kind == SERVICE_NONE)) {
         finish(channel);
         return false;
@@ -476,6 +532,7 @@ void channel_destroy(struct channel *channel)
     unlink_channel(channel);
     (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
     ssh_channel_free(channel->ssh);
+    service_free(&channel->service);
     free(channel);
 }
 
@@ -486,6 +543,7 @@ void channels_destroy_all(struct channel_host *host)
         next = channel->next;
         unlink_channel(channel);
         (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
+        service_free(&channel->service);
         free(channel); /* the ssh_channel goes with its session */
     }
 }

@@ -33,6 +33,9 @@ struct channel_host {
     struct stats *stats;
     uint64_t connection_id;                                 /* for the log */
     void (*violated)(void *data, enum close_reason reason); /* end the connection (later: it only marks) */
+    void (*reset)(void *data);                              /* test bench: end the connection with a TCP reset */
+    void (*rekey_every)(void *data, uint64_t bytes);        /* test bench: re-key now and after so many bytes */
+    void (*wake_after)(void *data, int64_t us);             /* test bench: a turn of the pump, at the latest then */
     bool (*request_allowed)(void *data); /* rate limit on requests; false after it has marked the end */
     void *data;
     struct channel *first;                      /* all of them */
@@ -62,6 +65,7 @@ struct channel {
     bool draining; /* our own write is in progress: callbacks must not take bytes */
     bool eof_received;
     bool close_received;
+    bool exit_now; /* the test bench ends it before the client does */
     bool finished; /* exit-status, EOF and CLOSE are sent */
 };
 

@@ -177,6 +177,11 @@ static void on_status(void *user, float status)
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         c->rekeying = false;
+        if (c->rekey_forced) {
+            uint32_t seconds = (uint32_t)(c->set->config->rekey_interval_us / 1000000);
+            (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &seconds);
+            c->rekey_forced = false;
+        }
         c->rekeys++;
         stats_add(&c->set->stats->rekeys, 1);
         if (!token_bucket_take(&c->rekey_bucket, mono_now())) {
@@ -219,6 +224,51 @@ static bool on_request_allowed(void *data)
     }
     connection_close(c, REASON_RATE);
     return false;
+}
+
+/* ---- the test bench's wishes ------------------------------------------------------------------------------------- */
+
+static void on_bench_reset(void *data)
+{
+    struct connection *c = data;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(c->pump.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    c->no_goodbye = true;
+    connection_close(c, REASON_TEST_BENCH);
+}
+
+/* libssh has no call for it, but looks at the re-key interval with every packet; one that has never been set is long
+ * over. The byte limit takes hold with the new keys. */
+static void on_bench_rekey(void *data, uint64_t bytes)
+{
+    struct connection *c = data;
+    uint32_t second = 1;
+    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_DATA, &bytes);
+    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &second);
+    c->rekey_forced = true;
+}
+
+static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct connection *c = timer->data;
+    if (c->phase != PHASE_CLOSING) {
+        pump_turn(&c->pump);
+    }
+}
+
+static void on_bench_wake(void *data, int64_t us)
+{
+    struct connection *c = data;
+    double seconds = (double)us / 1e6;
+    if (ev_is_active(&c->wake) && ev_timer_remaining(c->set->loop, &c->wake) <= seconds) {
+        return;
+    }
+    ev_now_update(c->set->loop);
+    ev_timer_stop(c->set->loop, &c->wake);
+    ev_timer_set(&c->wake, seconds, 0.0);
+    ev_timer_start(c->set->loop, &c->wake);
 }
 
 void connection_logged_in(struct connection *c, const char *method, const char *user)
@@ -349,6 +399,9 @@ static int begin_session(struct connection *c, ssh_session session, int fd)
                                     .stats = c->set->stats,
                                     .connection_id = c->id,
                                     .violated = on_violation,
+                                    .reset = on_bench_reset,
+                                    .rekey_every = on_bench_rekey,
+                                    .wake_after = on_bench_wake,
                                     .request_allowed = on_request_allowed,
                                     .data = c};
     token_bucket_init(&c->opens, config->channel_open_rate, config->channel_open_rate);
@@ -401,7 +454,8 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->accepted_at = c->phase_at = c->input_at = c->progress_at = mono_now();
     c->kex_us = c->login_us = -1;
     ev_timer_init(&c->timer, on_timer, 0.0, 0.0);
-    c->timer.data = c;
+    ev_timer_init(&c->wake, on_wake, 0.0, 0.0);
+    c->timer.data = c->wake.data = c;
     stats_set(&set->stats->last_source, c->source);
     if (begin_session(c, session, fd) != 0) {
         free(c); /* session and fd are gone already */
@@ -468,7 +522,7 @@ static void say_goodbye(struct connection *c)
         [REASON_TEST_BENCH] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
-    if (words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
+    if (c->no_goodbye || words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
         return;
     }
     (void)ssh_session_set_disconnect_message(c->pump.session, words[c->reason]);
@@ -480,6 +534,7 @@ static void connection_destroy(struct connection *c)
 {
     struct connection_set *set = c->set;
     ev_timer_stop(set->loop, &c->timer);
+    ev_timer_stop(set->loop, &c->wake);
     stats_add(&set->stats->closed[c->reason], 1);
     stats_add(&set->stats->wire_bytes_in, pump_wire_in(&c->pump));
     stats_add(&set->stats->wire_bytes_out, pump_wire_out(&c->pump));

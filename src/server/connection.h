@@ -49,7 +49,8 @@ struct connection {
     struct channel_host host;
     struct ssh_server_callbacks_struct server_callbacks;
     struct ssh_callbacks_struct session_callbacks;
-    ev_timer timer;
+    ev_timer timer; /* the nearest deadline */
+    ev_timer wake;  /* test bench: a turn is due */
     struct net_address peer;
     uint64_t id, source;
     enum connection_phase phase, phase_before_close;
@@ -61,6 +62,8 @@ struct connection {
     unsigned failures, requests_none, probes, rekeys;
     struct token_bucket opens, requests, rekey_bucket;
     bool rekeying;
+    bool no_goodbye;   /* a reset says nothing */
+    bool rekey_forced; /* test bench: the re-key interval is to be put back after the next one */
     mono_time rekey_at;
     const char *method; /* that logged in; static */
     char *user;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sshecho/log.h"
+#include "sshecho/version.h"
 
 static const char generated[] = "generated";
 
@@ -222,6 +223,9 @@ ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *co
     }
     /* First of all: nothing in /etc/ssh may change what we do. */
     int rc = ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PROCESS_CONFIG, &no);
+    char banner[64] = "sshechod_" SSHECHO_VERSION;
+    banner[strcspn(banner, "+- ")] = '\0'; /* RFC 4253, 4.2: no blank, no minus; and a commit is nobody's business */
+    rc |= ssh_bind_options_set(bind, SSH_BIND_OPTIONS_BANNER, banner);
     rc |= set_list(bind, SSH_BIND_OPTIONS_KEY_EXCHANGE, "kex", config->kex, error);
     rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_CIPHERS_C_S, "ciphers", config->ciphers, error);
     rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_CIPHERS_S_C, "ciphers", config->ciphers, error);

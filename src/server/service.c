@@ -1,5 +1,6 @@
 #include "server/service.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sshecho/units.h"
@@ -24,31 +25,54 @@ static const char *argument_after(const char *command, const char *word)
     return command;
 }
 
-void service_parse(const char *command, struct service *out)
+static int parse_bench(const char *words, struct service *out)
+{
+    char complaint[160];
+    out->bench = malloc(sizeof *out->bench);
+    if (out->bench == NULL) {
+        return -1;
+    }
+    if (bench_parse(words, out->bench, complaint, sizeof complaint) != 0) {
+        service_free(out);
+        out->kind = SERVICE_COMPLAIN;
+        out->complaint = strdup(complaint);
+        return out->complaint != NULL ? 0 : -1;
+    }
+    return 0;
+}
+
+int service_parse(const char *words, bool test_bench, struct service *out)
 {
     const char *argument;
     *out = (struct service){.kind = SERVICE_ECHO};
-    if (command == NULL) {
-        return;
+    if (words == NULL) {
+        return 0;
     }
-    while (*command == ' ') {
-        command++;
-    }
-    argument = argument_after(command, "discard");
+    words += strspn(words, " ");
+    argument = argument_after(words, "discard");
     if (argument != NULL && *argument == '\0') {
         out->kind = SERVICE_DISCARD;
-        return;
+        return 0;
     }
-    argument = argument_after(command, "chargen");
-    if (argument == NULL) {
-        return;
+    argument = argument_after(words, "chargen");
+    if (argument != NULL) {
+        out->kind = SERVICE_CHARGEN;
+        out->left_bytes = UINT64_MAX;
+        if (*argument != '\0' && !units_parse_size_bytes(argument, &out->left_bytes)) {
+            out->kind = SERVICE_COMPLAIN;
+            out->complaint = strdup("chargen: usage: chargen [BYTES], e.g. chargen 10M\n");
+            return out->complaint != NULL ? 0 : -1;
+        }
+        return 0;
     }
-    out->kind = SERVICE_CHARGEN;
-    out->left_bytes = UINT64_MAX;
-    if (*argument != '\0' && !units_parse_size_bytes(argument, &out->left_bytes)) {
-        out->kind = SERVICE_COMPLAIN;
-        out->complaint = "chargen: usage: chargen [BYTES], e.g. chargen 10M\n";
-    }
+    return test_bench && bench_understands(words) ? parse_bench(words, out) : 0;
+}
+
+void service_free(struct service *service)
+{
+    free(service->complaint);
+    free(service->bench);
+    *service = (struct service){.kind = SERVICE_NONE};
 }
 
 const char *service_chargen_at(uint64_t position_bytes)

@@ -1,8 +1,9 @@
 /*
  * service.h - room: what a channel does for its client.
  *
- * Turns the words of an exec request into a service: everything is the echo, but for the reserved words `discard` (RFC
- * 863) and `chargen [BYTES]` (RFC 864). Pure. A service is a value; nothing is ever executed.
+ * Turns the words of an exec or subsystem request into a service: everything is the echo, but for the reserved words
+ * `discard` (RFC 863), `chargen [BYTES]` (RFC 864) and, where allowed, those of the test bench (bench.h). Pure; nothing
+ * is ever executed.
  */
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
@@ -11,17 +12,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/bench.h"
+
 enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_DISCARD, SERVICE_CHARGEN, SERVICE_COMPLAIN };
 
 struct service {
     enum service_kind kind;
-    uint64_t left_bytes;     /* CHARGEN: still to send */
+    uint64_t left_bytes;     /* CHARGEN: still to send; UINT64_MAX: for ever */
     uint64_t position_bytes; /* CHARGEN: sent so far; COMPLAIN: of the complaint */
-    const char *complaint;   /* COMPLAIN: goes to stderr, then exit-status 2; static storage */
+    char *complaint;         /* COMPLAIN: goes to stderr, then exit-status 2 */
+    struct bench *bench;     /* ECHO with wishes, else NULL */
 };
 
-/* Never fails: a reserved word with a bad argument becomes SERVICE_COMPLAIN. */
-void service_parse(const char *command, struct service *out);
+/* A reserved word with a bad argument becomes SERVICE_COMPLAIN. words may be NULL (a shell). Returns 0, or -1 out of
+ * memory. End with service_free. */
+int service_parse(const char *words, bool test_bench, struct service *out);
+void service_free(struct service *service);
 
 /* The RFC 864 stream from `position`: returns a place from which at least SERVICE_CHUNK_BYTES can be read. */
 #define SERVICE_CHUNK_BYTES ((size_t)32 * 1024)
