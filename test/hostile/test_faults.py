@@ -95,7 +95,8 @@ def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
     switch.set(1)
     for _ in range(60):
         try:
-            with rawssh.Client(server.address) as client:
+            with rawssh.Client(server.address, handshake=False) as client:
+                client.handshake(3)
                 client.login()
                 channel = client.shell()
                 data = pattern(50_000)

@@ -35,6 +35,7 @@ def test_row_10_no_algorithm_in_common(arena, which):
 def test_row_11_monstrous_name_lists(arena, lists):
     server = arena.start(options=SHORT)
     worker = server.worker
+    arena.floor_seconds = 0.060     # one such message may cost 50 ms, and the control session waits behind it
     monster = {"long": ["x" * 30_000], "many": [f"n{number}" for number in range(3000)],
                "repeated": ["curve25519-sha256"] * 1700, "bytes": []}[lists]
     before, count = harness.cpu_seconds(worker), 20
@@ -127,13 +128,17 @@ def test_row_13_out_of_order_in_the_exchange(arena, what):
 def test_row_14_strict_key_exchange(arena, code):
     """After kex-strict was agreed, nothing optional may come before NEWKEYS (Terrapin, CVE-2023-48795)."""
     server = arena.start(options=SHORT)
-    client = exchanged_kexinit(server)
+    client = hand_made(server)
     body = string(b"x") if code == IGNORE else boolean(False) + string("x") + string("")
-    client.send_packet(byte(code) + body)
-    client.send_packet(byte(KEX_ECDH_INIT) + string(rawssh.client.crypto.Curve25519().public))
-    client.take_kex_reply = lambda reader: client.events.append("reply")
-    client.events = []
-    assert_ended(client, 6)
+
+    def taint(payload):
+        client.send_packet(byte(code) + body)
+        type(client).take_kexinit(client, payload)
+    client.take_kexinit = taint
+    client.send_banner()
+    client.start_kex()
+    assert_ended(client, 2)     # sooner than the login deadline
+    arena.reason("protocol")
 
 
 @pytest.mark.parametrize("public", [bytes(32), b"\x01" + bytes(31), b"", b"x", bytes(31), bytes(33), b"\xff" * 5000],
@@ -142,20 +147,20 @@ def test_row_15_bad_curve25519_points(arena, public):
     server = arena.start(options=SHORT)
     client = exchanged_kexinit(server)
     client.send_packet(byte(KEX_ECDH_INIT) + string(public))
-    client.take_kex_reply = lambda reader: None
+    client.take_kex_reply = client.messages.append
     assert_ended(client, 6)
-    assert NEWKEYS not in client.messages or rawssh.USERAUTH_SUCCESS not in client.messages
+    assert rawssh.KEX_ECDH_REPLY not in client.messages, "the server went on with a point that gives the secret away"
 
 
 @pytest.mark.parametrize("point", [b"", b"\x00", b"\x04" + bytes(64), b"\x04" + b"\x01" * 64, b"\x04" + b"\xff" * 64,
-                                   b"\x02" + b"\x05" * 32, b"\x04" + os.urandom(10)],
-                         ids=["empty", "infinity", "zero", "off-curve", "over-p", "compressed", "short"])
+                                   b"\x02" + b"\xff" * 32, b"\x04" + os.urandom(10)],
+                         ids=["empty", "infinity", "zero", "off-curve", "over-p", "off-curve-compressed", "short"])
 def test_row_15_bad_nist_points(arena, point):
     server = arena.start(options={**SHORT, "kex": "curve25519-sha256,ecdh-sha2-nistp256"})
     client = exchanged_kexinit(server, kex=["ecdh-sha2-nistp256"])
     client.send_packet(byte(KEX_ECDH_INIT) + string(point))
-    client.take_kex_reply = lambda reader: None
     assert_ended(client, 6)
+    assert rawssh.KEX_ECDH_REPLY not in client.messages
 
 
 @pytest.mark.parametrize("value", [0, 1, GROUP14_P - 1, GROUP14_P, GROUP14_P + 1, 1 << 20000],
@@ -173,8 +178,8 @@ def test_row_15_bad_diffie_hellman_values(arena, value):
 
 def test_row_16_handshakes_that_nobody_finishes(arena):
     """The shape of DHEat: connect, have the server compute, never read. The rate limit keeps others alive."""
-    server = arena.start(options={"handshake-rate": 50, "kex-timeout": "1s", "login-timeout": "2s"})
-    attackers, end = [], time.monotonic() + 2.5
+    server = arena.start(options={"handshake-rate": 100, "kex-timeout": "1s", "login-timeout": "2s"})
+    attackers, end = [], time.monotonic() + 2
     while time.monotonic() < end:
         try:
             client = rawssh.Client(server.address, handshake=False)
@@ -189,7 +194,7 @@ def test_row_16_handshakes_that_nobody_finishes(arena):
         attackers.append(client)
         if len(attackers) >= 1500:
             attackers.pop(0).close()
-        time.sleep(0.002)
+        time.sleep(0.004)
     assert len(attackers) > 100
     for client in attackers:
         client.close()
