@@ -162,7 +162,7 @@ static void put_script(const struct result *results, const struct string_list *f
 static int draw(const struct result *results, const struct string_list *files, const struct plot_options *options,
                 bool svg)
 {
-    (void)unlink(options->output); /* so that an old picture cannot pass for a new one */
+    (void)unlink(options->output);          /* so that an old picture cannot pass for a new one */
     FILE *gnuplot = popen("gnuplot", "we"); /* NOLINT(cert-env33-c): no word of a user's is in the command */
     if (gnuplot == NULL) {
         return tools_complain(TOOLS_WRONG, "plot: gnuplot cannot be started");
