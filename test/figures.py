@@ -1,0 +1,29 @@
+"""The server's own figures, read over HTTP, and what /proc says about its processes: base lines for tests of faults."""
+
+import re
+import urllib.request
+from pathlib import Path
+
+OPTIONS = {"metrics-listen": "127.0.0.1:0"}     # for a server whose metrics are to be read
+
+
+def address(server):
+    return server.wait_line("metrics")["address"]
+
+
+def metric(server, name, **labels):
+    """Sum over all samples of a metric that carry these labels; 0 where there is none."""
+    with urllib.request.urlopen(f"http://{address(server)}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    total, known = 0.0, False
+    for found, value in re.findall(rf"^sshechod_{name}(?:\{{(.*)\}})? (\S+)$", text, re.M):
+        known = True
+        if all(f'{key}="{wanted}"' in found for key, wanted in labels.items()):
+            total += float(value)
+    assert known, f"no metric sshechod_{name}"
+    return total
+
+
+def pss_kib(pid):
+    match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    return int(match.group(1))
