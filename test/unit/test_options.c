@@ -162,12 +162,16 @@ static int setup(void **state)
     if (!f)
         return -1;
     (void)memset(&f->values, 0xa5, sizeof f->values); /* options_init must not rely on zeroes */
+    *state = f;
+    if (options_init(&table, &f->values, &f->state, &f->error) != 0) {
+        print_error("%s\n", f->error.text);
+        return -1;
+    }
     (void)snprintf(f->directory, sizeof f->directory, "/tmp/sshecho-options-XXXXXX");
     if (!mkdtemp(f->directory))
         return -1;
     (void)snprintf(f->path, sizeof f->path, "%s/a.conf", f->directory);
-    *state = f;
-    return options_init(&table, &f->values, &f->state, &f->error);
+    return 0;
 }
 
 static int teardown(void **state)
