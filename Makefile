@@ -47,6 +47,14 @@ $(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# The floor of the benchmarks: a TCP echo on the same loop, and its load. Not installed.
+BENCH_ROOMS := $(BUILD)/src/common/net.o $(BUILD)/src/common/histogram.o
+.PHONY: bench-tools
+.SECONDARY: $(BUILD)/test/bench/tcp_echo.o $(BUILD)/test/bench/tcp_load.o
+bench-tools: $(BUILD)/tcp-echo $(BUILD)/tcp-load
+$(BUILD)/tcp-%: $(BUILD)/test/bench/tcp_%.o $(BENCH_ROOMS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lev -lm
+
 # A unit test is one file of cmocka tests: test_server_*.c sees the server's rooms, test_load_*.c the generator's, all see the common ones.
 $(BUILD)/test/test_server_%: test/unit/test_server_%.c $(COMMON) $(filter-out $(BUILD)/src/server/main.o,$(SERVER))
 	@mkdir -p $(@D)
