@@ -32,6 +32,8 @@
 struct pump;
 
 struct pump_owner {
+    /* Before libssh is driven; may be NULL. */
+    void (*turning)(struct pump *pump, void *data);
     /* After libssh has been driven: move what can be moved (read residue, write). Returns true if it held output back
      * because pump_pending_bytes was high: it is called again as soon as there is room, without new input. */
     bool (*turned)(struct pump *pump, void *data);

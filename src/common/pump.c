@@ -183,12 +183,26 @@ static void drive(struct pump *pump)
     }
 }
 
+/* Outside of its own poll callback libssh often leaves what it packs (a window adjustment, an exit-status) in its
+ * output buffer and waits for POLLOUT. The plain path's watcher will tell it; the transport takes output at any time,
+ * so it is told at once. */
+static void drive_leftover(struct pump *pump)
+{
+    if (pump->batched && pump->started && pump_is_alive(pump) &&
+        (ssh_get_status(pump->session) & SSH_WRITE_PENDING) != 0) {
+        drive(pump);
+    }
+}
+
 void pump_turn(struct pump *pump)
 {
     if (pump->in_turn || !pump->open || !pump->started) {
         return;
     }
     pump->in_turn = true;
+    if (pump->owner->turning != NULL) {
+        pump->owner->turning(pump, pump->owner_data);
+    }
     if (pump->batched) {
         transport_begin(&pump->transport, PUMP_TURN_BYTES,
                         !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
@@ -197,6 +211,7 @@ void pump_turn(struct pump *pump)
     bool held_back = false;
     for (int round = 0; round < TURN_ROUNDS && pump_is_alive(pump); round++) {
         held_back = pump->owner->turned(pump, pump->owner_data);
+        drive_leftover(pump);
         if (pump->batched) {
             transport_flush(&pump->transport);
         }
@@ -263,12 +278,16 @@ bool pump_enter(struct pump *pump)
     pump->in_turn = true;
     if (pump->batched) {
         transport_begin(&pump->transport, 0, false);
+        if (pump->started && pump_is_alive(pump)) {
+            drive(pump); /* lets libssh know that it may write: ssh_disconnect closes behind whatever it could not */
+        }
     }
     return true;
 }
 
 void pump_leave(struct pump *pump)
 {
+    drive_leftover(pump);
     if (pump->batched) {
         transport_end(&pump->transport);
     }

@@ -352,7 +352,15 @@ static void on_dead(struct pump *pump, void *data)
     connection_close(c, reasons[pump_end(pump)]);
 }
 
-static const struct pump_owner pump_owner = {.turned = on_turned, .dead = on_dead};
+/* Should libssh crash or spin from here on, the master reads whom it was serving. */
+static void on_turning(struct pump *pump, void *data)
+{
+    (void)pump;
+    const struct connection *c = data;
+    stats_set(&c->set->stats->last_source, c->source);
+}
+
+static const struct pump_owner pump_owner = {.turning = on_turning, .turned = on_turned, .dead = on_dead};
 
 /* ---- birth ------------------------------------------------------------------------------------------------------- */
 
