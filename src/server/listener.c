@@ -53,6 +53,24 @@ static size_t take_handed(struct listeners *listeners)
     return count;
 }
 
+/* A socket unit decides where we listen, not who may enter: that has to be in the configuration, which has been checked
+ * for its own addresses alone. */
+static int check_handed(const struct listeners *listeners, const struct config *config, struct option_error *error)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct net_address *bound = &listeners->items[i].bound;
+        char text[NET_ADDRESS_TEXT_MAX];
+        if (!net_is_loopback(bound) && config_is_loopback_only(config)) {
+            (void)snprintf(error->text, sizeof error->text,
+                           "listen: the service manager has handed us %s, which is not loopback: name it in listen "
+                           "too, so that access and limits are decided for it",
+                           net_print(bound, text, sizeof text));
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int open_one(struct listener *item, const char *text, uint64_t backlog, struct option_error *error)
 {
     item->fd = net_listen(&item->asked, (int)backlog);
@@ -70,9 +88,12 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
     int taken[LISTENERS_MAX] = {0};
     *listeners = (struct listeners){0};
     if (keep == NULL && take_handed(listeners) > 0) {
-        return 0;
+        return check_handed(listeners, config, error);
     }
     if (keep != NULL && keep->count > 0 && keep->items[0].handed) {
+        if (check_handed(keep, config, error) != 0) {
+            return -1;
+        }
         *listeners = *keep;
         keep->count = 0;
         return 0;
