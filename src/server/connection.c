@@ -349,7 +349,13 @@ static void on_dead(struct pump *pump, void *data)
                                                 [PUMP_END_EOF] = REASON_CLIENT,
                                                 [PUMP_END_SOCKET] = REASON_RESET,
                                                 [PUMP_END_PROTOCOL] = REASON_PROTOCOL};
-    connection_close(c, reasons[pump_end(pump)]);
+    enum close_reason reason = reasons[pump_end(pump)];
+    /* A goodbye that crosses our own re-key: libssh closes, tries to write all the same and forgets the goodbye. */
+    if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && c->host.first == NULL &&
+        strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
+        reason = REASON_CLIENT;
+    }
+    connection_close(c, reason);
 }
 
 /* Should libssh crash or spin from here on, the master reads whom it was serving. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <libssh/callbacks.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,15 @@ static void start_watchers(struct worker *w)
     set_accepting(w, true);
 }
 
+/* At level trace libssh's own log comes along; its words may hold a peer's, which log_str makes harmless. */
+static void on_libssh_log(int priority, const char *function, const char *text, void *data)
+{
+    (void)priority;
+    (void)function;
+    (void)data;
+    log_line(LOG_TRACE, "libssh", log_str("text", text));
+}
+
 int worker_run(const struct worker_birth *birth)
 {
     struct option_error error = {""};
@@ -335,6 +345,10 @@ int worker_run(const struct worker_birth *birth)
     if (w->loop == NULL || w->bind == NULL) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", w->loop == NULL ? "no epoll loop" : error.text));
         goto out;
+    }
+    if (log_enabled(LOG_TRACE)) {
+        (void)ssh_set_log_callback(on_libssh_log);
+        (void)ssh_set_log_level(SSH_LOG_FUNCTIONS);
     }
     bool batched = pump_set_batching(birth->config->batch_io);
     admission_init(&w->admission, birth->config, birth->board, birth->slot, birth->fd_limit);

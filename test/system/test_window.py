@@ -72,6 +72,17 @@ def test_shut_window_gets_no_bytes_and_no_further_grants(server, dial):
     assert_grants_follow_echoes(channel)
 
 
+def test_new_grants_arrive_without_further_input(server, dial):
+    """The server's own adjustments must go out by themselves: here the client sends nothing that could push them."""
+    client = dial(server)
+    channel = client.shell(window=0, auto=False)
+    data = pattern(4_000_000)
+    channel.feed(data)
+    settle(client, channel)
+    channel.adjust(1 << 30)
+    collect(client, channel, data, timeout=10)
+
+
 def test_window_opened_one_byte_at_a_time(server, dial):
     client = dial(server)
     channel = client.shell(window=0, auto=False)
