@@ -72,8 +72,9 @@ static void fail_by_session(struct client *client)
     ssh_session session = client->pump.session;
     enum fault_phase phase = phase_of(client);
     const char *said = ssh_get_error(session);
-    if (said[0] == '\0') {
-        said = "the connection ended";
+    if (said[0] == '\0' || strcmp(said, "Socket error: Success") == 0) {
+        /* libssh wrote to the socket that it had just closed, and forgot why. */
+        said = phase == PHASE_KEX ? "it failed, probably for lack of a common algorithm" : "the connection ended";
     }
     char text[FAULT_EXAMPLE_MAX];
     int status = -1;

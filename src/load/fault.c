@@ -96,7 +96,6 @@ enum fault fault_from_session(enum fault_phase phase, const char *text, bool gre
                                         "error on socket",
                                         "Remote channel is closed",
                                         NULL};
-    static const char *const kex[] = {"kex error", "ignature", "key exchange", NULL};
     static const char *const broken[] = {"HMAC", "acket", "ecrypt", "padding", "nvalid", "MAC", NULL};
 
     if (contains_any(text, not_ssh)) {
@@ -105,11 +104,12 @@ enum fault fault_from_session(enum fault_phase phase, const char *text, bool gre
     if (!greeted && phase <= PHASE_BANNER) {
         return got_bytes ? FAULT_NOT_SSH : FAULT_CLOSED;
     }
+    if (phase == PHASE_KEX) {
+        /* Servers that find nothing in common just hang up, most of them without a word. */
+        return contains_any(text, broken) && strstr(text, "ignature") == NULL ? FAULT_PROTOCOL : FAULT_KEY_EXCHANGE;
+    }
     if (contains_any(text, ended)) {
         return FAULT_CLOSED;
-    }
-    if (phase == PHASE_KEX && (contains_any(text, kex) || !contains_any(text, broken))) {
-        return FAULT_KEY_EXCHANGE;
     }
     if (contains_any(text, broken)) {
         return FAULT_PROTOCOL;

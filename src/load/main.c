@@ -5,6 +5,7 @@
  * codes: 0 done, 1 something went wrong in the run, 2 bad usage, 99 a --fail-if condition holds.
  */
 #include "load/gate.h"
+#include "load/login.h"
 #include "load/report.h"
 #include "load/result.h"
 #include "load/run.h"
@@ -41,6 +42,15 @@ static int parse_gates(const struct load_options *o, struct gate **out, struct o
         }
     }
     return *out == NULL ? -1 : 0;
+}
+
+/* Each thread reads the keys for itself; a file that cannot be read is found before anything is started. */
+static int try_keys(const struct settings *settings, struct option_error *error)
+{
+    struct login_material material;
+    int rc = login_prepare(&material, settings, error->text, sizeof error->text);
+    login_release(&material);
+    return rc;
 }
 
 static int say_outcome(const struct settings *settings, const struct result *result, const struct gate *gates)
@@ -113,7 +123,8 @@ static int start(int argc, char **argv)
     log_setup((enum log_level)settings.options.log_level, (enum log_format)settings.options.log_format, STDERR_FILENO,
               false);
     content_prepare();
-    if (settings_complete(&settings, &targets, &error) != 0 || parse_gates(&settings.options, &gates, &error) != 0) {
+    if (settings_complete(&settings, &targets, &error) != 0 || parse_gates(&settings.options, &gates, &error) != 0 ||
+        try_keys(&settings, &error) != 0) {
         code = complain(EXIT_USAGE, error.text);
         goto out;
     }

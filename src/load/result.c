@@ -92,7 +92,8 @@ bool result_adds_up(const struct result *result)
 bool result_is_bad(const struct result *result)
 {
     const struct tally *t = &result->tally;
-    return result_errors(result) > 0 || t->failed + t->timed_out + t->unfinished > 0 || !result_adds_up(result);
+    return t->started == 0 || result_errors(result) > 0 || t->failed + t->timed_out + t->unfinished > 0 ||
+           !result_adds_up(result);
 }
 
 void result_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data)
@@ -127,6 +128,9 @@ void result_remarks(const struct result *result, void (*say)(const char *sentenc
         (void)snprintf(text, sizeof text, "unfinished: %llu operations had no answer when the drain time was over",
                        (unsigned long long)t->unfinished);
         say(text, data);
+    }
+    if (t->started == 0) {
+        say("nothing was measured: the run ended before any operation", data);
     }
     if (result->interrupted) {
         say("interrupted: the measurement was ended by a signal; the figures cover what ran", data);

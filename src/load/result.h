@@ -52,7 +52,7 @@ bool result_is_client_bound(const struct result *result);
 bool result_is_window_limited(const struct result *result);
 /* Whether started = ok + failed + timed_out + unfinished. */
 bool result_adds_up(const struct result *result);
-/* Something went wrong in the run: exit code 1. */
+/* Something went wrong in the run, or nothing was measured: exit code 1. */
 bool result_is_bad(const struct result *result);
 
 /* Sentences that a reader of the figures must know: limits met, errors to expect. Calls say for each. */

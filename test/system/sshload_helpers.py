@@ -1,0 +1,358 @@
+"""Runs sshload for a test, and the servers that it is tried against: OpenSSH, Dropbear, and bad ones.
+
+A bad server is a function that gets one accepted socket (run in a thread of its own), or a proxy in front of a good one.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import harness
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
+DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/bin:/sbin")
+
+
+class Outcome:
+    """A finished sshload: exit code, report, complaints, and the JSON result if there is one."""
+
+    def __init__(self, command, process, json_path):
+        self.command = command
+        self.code = process.returncode
+        self.report = process.stdout
+        self.complaints = process.stderr
+        self.json_path = Path(json_path)
+        self.result = json.loads(self.json_path.read_text()) if self.json_path.exists() else None
+
+    @property
+    def summary(self):
+        return self.result["summary"]
+
+    @property
+    def errors(self):
+        return {name: entry["count"] for name, entry in self.result["errors"].items()}
+
+    def first(self, name):
+        return self.result["errors"][name]["first"]
+
+    def __repr__(self):
+        return f"{' '.join(self.command)}\nexit {self.code}\n{self.report}\n{self.complaints}"
+
+
+def target_of(server):
+    host, port = server if isinstance(server, tuple) else server.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def start_load(directory, *arguments, target, json_name="result.json", **more):
+    """A running sshload; the caller waits for it."""
+    json_path = Path(directory) / json_name
+    command = [str(harness.SSHLOAD), "--json", str(json_path), *map(str, arguments)]
+    command += [each if isinstance(each, str) else target_of(each)
+                for each in (target if isinstance(target, list) else [target])]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, **more)
+    return command, process, json_path
+
+
+def finish_load(started, timeout=60):
+    command, process, json_path = started
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise AssertionError(f"sshload still runs after {timeout} s: {' '.join(command)}") from None
+    process.stdout, process.stderr = out, err
+    outcome = Outcome(command, process, json_path)
+    report = harness.SANITIZER_REPORT.search(err)
+    assert not report, f"sanitizer report:\n{err}"
+    if outcome.result is not None:
+        check_result(outcome.result)
+    return outcome
+
+
+def load(directory, *arguments, target, timeout=60, **more):
+    return finish_load(start_load(directory, *arguments, target=target, **more), timeout)
+
+
+def run_tool(*arguments, timeout=30, **more):
+    """sshload compare, merge or plot, or an sshload that is not meant to connect."""
+    return subprocess.run([str(harness.SSHLOAD), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL, **more)
+
+
+# -- what every result has to keep
+
+FIGURES = {"count", "p50", "p90", "p99", "p99_9", "max", "mean"}
+
+
+def check_figures(figures, name):
+    assert FIGURES <= set(figures), name
+    values = [figures[key] for key in ("p50", "p90", "p99", "p99_9", "max")]
+    if figures["count"] == 0:
+        assert values == [None] * 5, name
+    else:
+        assert values == sorted(values), f"{name}: percentiles fall: {values}"
+
+
+def check_result(result):
+    """The promises of the schema that a JSON schema cannot word: sums, orders, agreement of figures and buckets."""
+    validate(result, json.loads((harness.ROOT / "test/schema/sshload-1.json").read_text()))
+    summary = result["summary"]
+    assert summary["started"] == summary["ok"] + summary["failed"] + summary["timed_out"] + summary["unfinished"]
+    assert summary["errors"] == sum(entry["count"] for entry in result["errors"].values())
+    for name in ("latency_us", "latency_uncorrected_us", "schedule_slip_us", "handshake_us"):
+        check_figures(result[name], name)
+        histogram = result["histograms"][name]
+        assert histogram["total"] == result[name]["count"] == sum(count for _, count in histogram["buckets"])
+    for name, figures in result["handshake_us"]["phases"].items():
+        check_figures(figures, name)
+    if summary["seconds"] > 0:
+        assert abs(summary["echoes_per_s"] - summary["echoes"] / summary["seconds"]) < 0.01
+        assert abs(summary["mb_per_s"] - summary["bytes"] / 1e6 / summary["seconds"]) < 0.01
+
+
+def validate(value, schema, where="result"):
+    """The part of JSON Schema that test/schema uses: type, required, properties, additionalProperties, items, enum."""
+    types = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int,
+             "number": (int, float)}
+    if "enum" in schema:
+        assert value in schema["enum"], f"{where}: {value!r} is none of {schema['enum']}"
+    wanted = schema.get("type")
+    if wanted is not None:
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        fits = [name for name in wanted if isinstance(value, types[name])
+                and (name in ("boolean",) or not isinstance(value, bool))]
+        assert fits, f"{where}: {value!r} is no {' or '.join(wanted)}"
+    if "minimum" in schema and value is not None:
+        assert value >= schema["minimum"], f"{where}: {value!r} is below {schema['minimum']}"
+    if isinstance(value, dict):
+        for name in schema.get("required", ()):
+            assert name in value, f"{where}: {name} is missing"
+        for name, each in value.items():
+            if name in schema.get("properties", {}):
+                validate(each, schema["properties"][name], f"{where}.{name}")
+            elif isinstance(schema.get("additionalProperties"), dict):
+                validate(each, schema["additionalProperties"], f"{where}.{name}")
+            else:
+                assert schema.get("additionalProperties", True), f"{where}: {name} is not in the schema"
+    if isinstance(value, list) and "items" in schema:
+        for i, each in enumerate(value):
+            validate(each, schema["items"], f"{where}[{i}]")
+
+
+# -- other servers
+
+class Daemon:
+    """Somebody else's SSH server in the foreground, on a port of its own, with keys of its own."""
+
+    def __init__(self, directory, name, command, port, identity):
+        self.name = name
+        self.address = ("127.0.0.1", port)
+        self.identity = identity
+        self.log_path = Path(directory) / f"{name}.log"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_ready(self):
+        def answers():
+            assert self.process.poll() is None, f"{self.name} ended:\n{self.log_path.read_text()}"
+            with contextlib.suppress(OSError):
+                with socket.create_connection(self.address, 1) as connection:
+                    return connection.recv(4) == b"SSH-"
+            return False
+        harness.wait_until(answers, 10, f"{self.name} to answer")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_key(path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def openssh(directory, *options):
+    """sshd that lets the present user in by key."""
+    directory = Path(directory)
+    host_key = make_key(directory / "host")
+    identity = make_key(directory / "identity")
+    port = free_port()
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    command = [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(port), "-h", str(host_key),
+               "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", "StrictModes=no", "-o", "UsePAM=no",
+               "-o", "PermitRootLogin=yes", "-o", f"AuthorizedKeysFile={identity}.pub",
+               "-o", "MaxStartups=100:30:200"]
+    for option in options:
+        command += ["-o", option]
+    daemon = Daemon(directory, "sshd", command, port, identity)
+    try:
+        daemon.wait_ready()
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+@contextlib.contextmanager
+def dropbear(directory):
+    """Dropbear that lets the present user in by key. It reads ~/.ssh only, so it gets a home of its own."""
+    directory = Path(directory)
+    host_key = directory / "dropbear_host"
+    subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
+    identity = make_key(directory / "identity")
+    port = free_port()
+    command = [DROPBEAR, "-F", "-E", "-p", f"127.0.0.1:{port}", "-r", str(host_key), "-P", str(directory / "pid")]
+    home = Path(os.path.expanduser(f"~{getpass.getuser()}")) / ".ssh"
+    home.mkdir(mode=0o700, exist_ok=True)
+    keys = home / "authorized_keys"
+    before = keys.read_bytes() if keys.exists() else None
+    keys.write_bytes((before or b"") + Path(f"{identity}.pub").read_bytes())
+    keys.chmod(0o600)
+    daemon = Daemon(directory, "dropbear", command, port, identity)
+    try:
+        daemon.wait_ready()
+        yield daemon
+    finally:
+        daemon.stop()
+        if before is None:
+            keys.unlink()
+        else:
+            keys.write_bytes(before)
+
+
+# -- bad servers
+
+@contextlib.contextmanager
+def listener(serve_one):
+    """Accepts on loopback and gives each socket to serve_one(socket) in a thread; yields the address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        over = threading.Event()
+        threads = []
+
+        def guarded(connection):
+            with connection, contextlib.suppress(OSError, EOFError):
+                connection.settimeout(30)
+                serve_one(connection)
+
+        def accept():
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection, _ = server.accept()
+                    thread = threading.Thread(target=guarded, args=(connection,), daemon=True)
+                    thread.start()
+                    threads.append((thread, connection))
+        acceptor = threading.Thread(target=accept, daemon=True)
+        acceptor.start()
+        try:
+            yield server.getsockname()
+        finally:
+            over.set()
+            acceptor.join()
+            for thread, connection in threads:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                thread.join(5)
+
+
+@contextlib.contextmanager
+def meddler(address, change=None, stop_after=None):
+    """A TCP proxy to address. change(offset, data) returns what the client gets for that piece of the server's stream;
+    after stop_after bytes of it both connections are closed."""
+
+    def serve_one(client):
+        with socket.create_connection(address) as server:
+            def upstream():
+                with contextlib.suppress(OSError):
+                    while data := client.recv(65536):
+                        server.sendall(data)
+                with contextlib.suppress(OSError):
+                    server.shutdown(socket.SHUT_WR)
+            thread = threading.Thread(target=upstream, daemon=True)
+            thread.start()
+            offset = 0
+            with contextlib.suppress(OSError):
+                while data := server.recv(65536):
+                    if stop_after is not None:
+                        data = data[:max(0, stop_after - offset)]
+                    if not data:
+                        break
+                    client.sendall(change(offset, data) if change else data)
+                    offset += len(data)
+                    if offset == stop_after:
+                        break
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+    with listener(serve_one) as own:
+        yield own
+
+
+@contextlib.contextmanager
+def evil_echo(answer, refuse_channel=False, refuse_request=False, silent_close=False):
+    """An SSH server (paramiko) that is sound up to the channel; then answer(channel, count, data) replies to the
+    count-th piece of input, or raises EOFError to hang up."""
+    import paramiko
+
+    key = paramiko.ECDSAKey.generate()
+
+    class Interface(paramiko.ServerInterface):
+        def check_auth_none(self, username):
+            return paramiko.AUTH_SUCCESSFUL
+
+        def get_allowed_auths(self, username):
+            return "none"
+
+        def check_channel_request(self, kind, chanid):
+            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED if refuse_channel else paramiko.OPEN_SUCCEEDED
+
+        def check_channel_shell_request(self, channel):
+            if not refuse_request:
+                threading.Thread(target=echo, args=(channel,), daemon=True).start()
+            return not refuse_request
+
+    def echo(channel):
+        count = 0
+        channel.settimeout(30)
+        try:
+            while data := channel.recv(65536):
+                answer(channel, count, data)
+                count += 1
+        except (EOFError, OSError):
+            channel.get_transport().close()
+
+    def serve_one(connection):
+        with contextlib.suppress(paramiko.SSHException, EOFError):
+            transport = paramiko.Transport(connection)
+            transport.daemon = True
+            if silent_close:
+                transport._channel_handler_table = {
+                    **transport._channel_handler_table, paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: None}
+            transport.add_server_key(key)
+            try:
+                transport.start_server(server=Interface())
+                while transport.is_active():
+                    time.sleep(0.02)
+            finally:
+                transport.close()
+
+    with listener(serve_one) as address:
+        yield address

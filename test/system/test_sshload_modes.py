@@ -1,0 +1,375 @@
+"""sshload in every mode, against sshechod, OpenSSH and Dropbear; every result is checked by sshload_helpers."""
+
+import contextlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+from sshload_helpers import DROPBEAR, SSHD, dropbear, finish_load, listener, load, openssh, run_tool, start_load
+
+GCM = "aes128-gcm@openssh.com"
+
+
+@pytest.fixture(params=["sshechod", "openssh", "dropbear"])
+def any_target(request, serve, tmp_path):
+    """(target, options to get an echo there)"""
+    with contextlib.ExitStack() as stack:
+        if request.param == "sshechod":
+            yield serve().address, []
+        elif request.param == "openssh":
+            if SSHD is None:
+                pytest.skip("no sshd here")
+            daemon = stack.enter_context(openssh(tmp_path))
+            yield daemon.address, ["--request", "exec:cat", "--identity", daemon.identity]
+        else:
+            if DROPBEAR is None:
+                pytest.skip("no dropbear here")
+            daemon = stack.enter_context(dropbear(tmp_path))
+            yield daemon.address, ["--request", "exec:cat", "--identity", daemon.identity]
+
+
+def clean(outcome):
+    assert outcome.code == 0, outcome
+    assert outcome.errors == {}, outcome
+    summary = outcome.summary
+    assert summary["ok"] == summary["started"] > 0, outcome
+    return outcome
+
+
+def test_ping_closed_loop(any_target, tmp_path):
+    target, options = any_target
+    outcome = clean(load(tmp_path, "-c", 3, "-d", "500ms", *options, target=target))
+    assert outcome.result["mode"] == "ping" and outcome.result["loop"] == "closed"
+    assert outcome.summary["echoes"] > 0
+    assert outcome.summary["bytes"] >= outcome.summary["echoes"] * 64 - 3 * 64
+    assert outcome.summary["sessions_up"] == 3
+    assert outcome.result["handshake_us"]["count"] == 3
+    assert outcome.result["schedule_slip_us"]["count"] == 0
+
+
+def test_ping_open_loop(any_target, tmp_path):
+    target, options = any_target
+    outcome = clean(load(tmp_path, "-c", 3, "-d", "1s", "-r", 100, *options, target=target))
+    assert outcome.summary["started"] == 100
+    assert outcome.result["schedule_slip_us"]["count"] == 100
+    corrected, uncorrected = outcome.result["latency_us"], outcome.result["latency_uncorrected_us"]
+    assert corrected["count"] == uncorrected["count"] == 100
+    assert corrected["p50"] >= uncorrected["p50"]
+
+
+def test_stream(any_target, tmp_path):
+    target, options = any_target
+    outcome = clean(load(tmp_path, "-m", "stream", "-c", 2, "-d", "1s", *options, target=target))
+    assert outcome.summary["bytes"] > 1_000_000
+    assert outcome.result["connection_kb"]["count"] == 2
+
+
+def test_connect(any_target, tmp_path):
+    target, options = any_target
+    outcome = clean(load(tmp_path, "-m", "connect", "-c", 2, "-n", 6, *options, target=target))
+    assert outcome.summary["started"] == 6
+    assert outcome.summary["connects_up"] == 6
+    phases = outcome.result["handshake_us"]["phases"]
+    assert all(phases[name]["count"] == 6 for name in ("tcp", "banner_kex", "auth", "channel", "first_echo"))
+    assert sum(phases[name]["mean"] for name in phases) == pytest.approx(outcome.result["handshake_us"]["mean"], rel=0.02,
+                                                                         abs=20)
+
+
+def test_hold(any_target, tmp_path):
+    target, options = any_target
+    outcome = clean(load(tmp_path, "-m", "hold", "-c", 4, "-d", "1s", "--sample", 2, "--sample-interval", "100ms", *options,
+                         target=target))
+    assert outcome.summary["sessions_up"] == outcome.summary["started"] == 4
+    assert 15 <= outcome.summary["echoes"] <= 20
+    assert outcome.result["latency_us"]["count"] == 20
+
+
+# -- what only our own server offers, or what is independent of the server
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_stream_in_one_direction(server, tmp_path, direction):
+    outcome = clean(load(tmp_path, "-m", "stream", "--direction", direction, "-d", "500ms", "-c", 2, target=server))
+    assert outcome.summary["bytes"] > 1_000_000
+
+
+def test_count_is_met_exactly_over_threads_and_channels(server, tmp_path):
+    outcome = clean(load(tmp_path, "-n", 1000, "-c", 5, "-C", 3, "-t", 2, "--pipeline", 4, target=server))
+    assert outcome.summary["started"] == outcome.summary["ok"] == outcome.summary["echoes"] == 1000
+    assert outcome.summary["bytes"] == 64 * 1000
+    assert outcome.result["latency_us"]["count"] == 1000
+
+
+def test_count_at_a_rate(server, tmp_path):
+    outcome = clean(load(tmp_path, "-n", 150, "-r", 300, "-c", 4, "-t", 2, target=server))
+    assert outcome.summary["started"] == 150
+    assert outcome.summary["seconds"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_warm_up_is_not_counted(server, tmp_path):
+    outcome = clean(load(tmp_path, "-r", 200, "-w", "500ms", "-d", "500ms", "-c", 2, target=server))
+    assert outcome.summary["started"] == 100
+    assert sum(second["echoes"] for second in outcome.result["series"]) == pytest.approx(100, abs=3)
+
+
+def test_ramp_staggers_the_connects(server, tmp_path):
+    outcome = clean(load(tmp_path, "-c", 10, "--ramp", "1s", "-d", "200ms", target=server))
+    assert 0.9 <= outcome.result["phases"]["ramp_s"] < 3
+
+
+def test_message_sizes_follow_the_distribution(server, tmp_path):
+    outcome = clean(load(tmp_path, "-n", 2000, "-s", "100-300", target=server))
+    assert outcome.summary["bytes"] / 2000 == pytest.approx(200, rel=0.05)
+    outcome = clean(load(tmp_path, "-n", 2000, "-s", "10:1,1000:1", target=server))
+    assert outcome.summary["bytes"] / 2000 == pytest.approx(505, rel=0.1)
+
+
+def test_reconnects_after_a_number_of_messages(server, tmp_path):
+    outcome = clean(load(tmp_path, "-n", 300, "-c", 2, "--reconnect-after", 10, target=server))
+    assert outcome.summary["connects_up"] >= 28
+    assert outcome.summary["sessions_lost"] == 0
+
+
+def test_reconnects_after_a_time(server, tmp_path):
+    outcome = clean(load(tmp_path, "-d", "1s", "-c", 2, "-r", 200, "--reconnect-every", "200ms", target=server))
+    assert outcome.summary["connects_up"] >= 6
+    assert outcome.summary["started"] == 200
+
+
+def test_rekey_under_load_loses_nothing(server, tmp_path):
+    outcome = clean(load(tmp_path, "-m", "stream", "-d", "1s", "-c", 2, "--rekey-bytes", "1M", "--ciphers", GCM,
+                         target=server))
+    assert outcome.result["negotiated"]["cipher_out"] == GCM
+
+
+def test_plain_path_does_the_same(server, tmp_path):
+    clean(load(tmp_path, "-m", "stream", "-d", "500ms", "-c", 2, "--no-batching", target=server))
+    outcome = clean(load(tmp_path, "-n", 500, "-c", 2, "--no-batching", target=server))
+    assert outcome.result["about"]["program"]["batching"] is False
+
+
+def test_several_targets_take_turns(serve, tmp_path):
+    one, two = serve(), serve()
+    outcome = clean(load(tmp_path, "-c", 4, "-n", 100, target=[one, two]))
+    assert len(outcome.result["about"]["targets"]) == 2
+    for server in (one, two):
+        server.wait_line("accept", count=2)
+
+
+def test_local_addresses_take_turns(server, tmp_path):
+    clean(load(tmp_path, "-c", 4, "-n", 100, "--bind", "127.0.0.2", "--bind", "127.0.0.3", target=server))
+    peers = {line["peer"].rpartition(":")[0] for line in server.lines("accept")}
+    assert peers == {"127.0.0.2", "127.0.0.3"}
+
+
+def test_ipv6(serve, tmp_path):
+    server = serve(listen=("[::1]:0",))
+    clean(load(tmp_path, "-n", 50, target=server))
+
+
+def test_stalled_server_shows_from_the_due_time_only(server, tmp_path):
+    """Coordinated omission: for a second nobody answers, so a tenth of the messages wait up to a second. Seen from the
+    moment each was due, p99 must tell; seen from the moment it was sent, only one message per channel met the stall."""
+    started = start_load(tmp_path, "-c", 10, "-r", 1000, "-d", "4s", "-i", "100ms", target=server)
+    command, process, json_path = started
+    for line in process.stdout:
+        if "load" in line:
+            break
+    worker = server.worker
+    time.sleep(0.5)
+    subprocess.run(["kill", "-STOP", str(worker)], check=True)
+    time.sleep(1.0)
+    subprocess.run(["kill", "-CONT", str(worker)], check=True)
+    outcome = clean(finish_load(started))
+    assert outcome.summary["started"] == 4000
+    assert outcome.result["latency_us"]["p99"] > 800_000, outcome
+    assert outcome.result["latency_uncorrected_us"]["p99"] < 500_000, outcome
+    assert outcome.result["latency_uncorrected_us"]["max"] > 900_000, outcome
+
+
+def test_interrupt_ends_the_measurement_and_reports(server, tmp_path):
+    started = start_load(tmp_path, "-c", 2, "-d", "60s", "-i", "100ms", target=server)
+    for line in started[1].stdout:
+        if "load" in line:
+            break
+    started[1].send_signal(signal.SIGINT)
+    outcome = finish_load(started, 20)
+    assert outcome.code == 0, outcome
+    assert outcome.result["interrupted"] is True
+    assert 0 < outcome.summary["seconds"] < 20
+
+
+def test_second_interrupt_ends_at_once(server, tmp_path):
+    started = start_load(tmp_path, "-d", "60s", "--drain-timeout", "60s", "-i", "100ms", target=server)
+    process = started[1]
+    for line in process.stdout:
+        if "load" in line:
+            break
+    worker = server.worker
+    subprocess.run(["kill", "-STOP", str(worker)], check=True)  # now the drain has something to wait for
+    try:
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 128 + signal.SIGINT
+    finally:
+        subprocess.run(["kill", "-CONT", str(worker)], check=True)
+        process.kill()
+        process.communicate()
+
+
+def test_interrupt_before_anything_was_measured_is_no_success(tmp_path):
+    with silence() as address:
+        started = start_load(tmp_path, "-d", "60s", target=address)
+        time.sleep(0.3)
+        started[1].send_signal(signal.SIGINT)
+        outcome = finish_load(started, 10)
+        assert outcome.code == 1 and outcome.summary["started"] == 0
+
+
+def silence():
+    return listener(lambda connection: connection.recv(1) and time.sleep(20))
+
+
+# -- logging in and host keys
+
+
+def test_password_from_a_file_and_from_the_environment(serve, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("correct horse\n")
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(password_server("correct horse"))
+        clean(load(tmp_path, "-n", 5, "-c", 1, "--password-file", password, target=address))
+        environment = {"PATH": "/usr/bin", "HOME": str(tmp_path), "LOAD_PASSWORD": "correct horse"}
+        clean(load(tmp_path, "-n", 5, "-c", 1, "--password-env", "LOAD_PASSWORD", target=address, env=environment))
+        password.write_text("wrong\n")
+        outcome = load(tmp_path, "-n", 5, "-c", 1, "--password-file", password, target=address)
+        assert outcome.code == 1 and outcome.errors["authentication"] == 1
+
+
+@contextlib.contextmanager
+def password_server(password):
+    import threading
+    import paramiko
+    key = paramiko.ECDSAKey.generate()
+
+    class Interface(paramiko.ServerInterface):
+        def check_auth_password(self, username, given):
+            return paramiko.AUTH_SUCCESSFUL if given == password else paramiko.AUTH_FAILED
+
+        def get_allowed_auths(self, username):
+            return "password"
+
+        def check_channel_request(self, kind, chanid):
+            return paramiko.OPEN_SUCCEEDED
+
+        def check_channel_shell_request(self, channel):
+            threading.Thread(target=echo, args=(channel,), daemon=True).start()
+            return True
+
+    def echo(channel):
+        with contextlib.suppress(OSError):
+            while data := channel.recv(65536):
+                channel.sendall(data)
+
+    def serve_one(connection):
+        transport = paramiko.Transport(connection)
+        transport.add_server_key(key)
+        with contextlib.suppress(paramiko.SSHException, EOFError):
+            transport.start_server(server=Interface())
+            while transport.is_active():
+                time.sleep(0.02)
+
+    with listener(serve_one) as address:
+        yield address
+
+
+def host_key_of(server):
+    host, port = server.address
+    scanned = subprocess.run(["ssh-keyscan", "-p", str(port), "-t", "ed25519", host], capture_output=True, text=True,
+                             check=True).stdout
+    fingerprint = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=scanned, capture_output=True, text=True,
+                                 check=True).stdout.split()[1]
+    return scanned, fingerprint
+
+
+def test_host_key_by_fingerprint_and_known_hosts(server, tmp_path):
+    scanned, fingerprint = host_key_of(server)
+    clean(load(tmp_path, "-n", 5, "--host-key", fingerprint, target=server))
+    known = tmp_path / "known_hosts"
+    known.write_text(scanned)
+    clean(load(tmp_path, "-n", 5, "--known-hosts", known, target=server))
+
+
+# -- outputs
+
+
+def test_report_json_and_hdr_agree(server, tmp_path):
+    outcome = clean(load(tmp_path, "-n", 1000, "--hdr", tmp_path / "out.hdr", "--label", "a run", target=server))
+    summary, latency = outcome.summary, outcome.result["latency_us"]
+    assert f"{summary['started']:,} started = {summary['ok']:,} ok" in outcome.report
+    lines = (tmp_path / "out.hdr").read_text().splitlines()
+    assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+    rows = [line.split() for line in lines[2:] if not line.startswith("#")]
+    assert int(rows[-1][2]) == latency["count"] == 1000
+    assert float(rows[-1][0]) == pytest.approx(latency["max"] / 1000, abs=0.001)
+    median = next(float(row[0]) for row in rows if float(row[1]) >= 0.5)
+    assert median == pytest.approx(latency["p50"] / 1000, rel=0.002)
+    assert "a run" in outcome.report and outcome.result["label"] == "a run"
+
+
+def test_interval_lines(server, tmp_path):
+    outcome = clean(load(tmp_path, "-d", "1s", "-i", "200ms", target=server))
+    lines = [line for line in outcome.report.splitlines() if "echoes/s=" in line]
+    assert len(lines) >= 3
+    assert all("errors=0" in line for line in lines)
+
+
+@pytest.mark.parametrize("condition, code", [
+    ("errors > 0", 0), ("p99 > 1us", 99), ("rate < 1000000", 99), ("p50 > 10s", 0), ("handshake-p99 >= 1us", 99)])
+def test_gates(server, tmp_path, condition, code):
+    outcome = load(tmp_path, "-n", 200, "--fail-if", condition, target=server)
+    assert outcome.code == code, outcome
+    assert (condition in outcome.complaints) == (code == 99)
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    ([], "no target"),
+    (["127.0.0.1:99999"], "127.0.0.1:99999"),
+    (["--rate", "x", "127.0.0.1"], "rate"),
+    (["--mode", "sprint", "127.0.0.1"], "ping"),
+    (["--fail-if", "p98 > 1", "127.0.0.1"], "p99.9"),
+    (["--ciphers", "rot13", "127.0.0.1"], "rot13"),
+    (["--shard", "5/4", "127.0.0.1"], "shard"),
+    (["--identity", "/nonexistent", "127.0.0.1"], "/nonexistent"),
+    (["--size", "0", "127.0.0.1"], "size"),
+    (["--no-such-option", "127.0.0.1"], "no-such-option"),
+    (["-m", "stream", "-r", "5", "127.0.0.1"], "rate"),
+])
+def test_bad_usage_is_one_line_and_exit_2(arguments, complaint):
+    done = run_tool(*arguments)
+    assert done.returncode == 2, done
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert complaint in done.stderr
+
+
+def test_help_and_version_go_to_stdout():
+    for option, word in (("--help", "--fail-if"), ("--version", "libssh")):
+        done = run_tool(option)
+        assert done.returncode == 0 and done.stderr == "" and word in done.stdout
+    for tool in ("compare", "merge", "plot"):
+        assert run_tool(tool, "--help").returncode == 0
+
+
+def test_every_option_is_in_the_manual_page():
+    manual = (harness.ROOT / "man/sshload.1").read_text().replace("\\-", "-")
+    helped = run_tool("--help").stdout
+    names = [word.rstrip(",") for line in helped.splitlines() for word in line.split()[:2] if word.startswith("--")]
+    assert len(names) > 40
+    missing = [name for name in names if f"{name.split('=')[0]}" not in manual]
+    assert not missing
