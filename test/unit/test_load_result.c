@@ -1,0 +1,334 @@
+/* Content, error classes, tallies, results as JSON and back, gates, merging and comparing: all without a server. */
+#include "load/content.h"
+#include "load/fault.h"
+#include "load/gate.h"
+#include "load/result.h"
+#include "load/tools.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- content ---- */
+
+static void test_content_agrees_with_itself_only(void **state)
+{
+    (void)state;
+    content_prepare();
+    static uint8_t copy[3 * 65536];
+    const enum content_kind kinds[] = {CONTENT_BINARY, CONTENT_TEXT, CONTENT_CHARGEN};
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t at = 0; at < sizeof copy; at += 65536) {
+            memcpy(copy + at, content_at(kinds[k], 77, 123456 + at), 65536);
+        }
+        assert_int_equal(content_agreeing(kinds[k], 77, 123456, copy, sizeof copy), sizeof copy);
+        for (size_t at = 0; at < sizeof copy; at += 13331) {
+            copy[at] ^= 0x20;
+            assert_int_equal(content_agreeing(kinds[k], 77, 123456, copy, sizeof copy), at);
+            copy[at] ^= 0x20;
+        }
+    }
+    memcpy(copy, content_at(CONTENT_BINARY, 5, 0), 65536);
+    assert_true(content_agreeing(CONTENT_BINARY, 6, 0, copy, 64) < 64);
+    for (uint64_t shift = 1; shift < 65521; shift *= 2) { /* any power of two lost or doubled shows at once */
+        assert_true(content_agreeing(CONTENT_BINARY, 5, shift, copy, 64) < 64);
+        assert_true(content_agreeing(CONTENT_TEXT, 5, shift, content_at(CONTENT_TEXT, 5, 0), 64) < 64);
+    }
+}
+
+static void test_chargen_is_rfc_864(void **state)
+{
+    (void)state;
+    content_prepare();
+    const char *lines = (const char *)content_at(CONTENT_CHARGEN, 0, 0);
+    assert_memory_equal(lines, " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n", 74);
+    assert_memory_equal(lines + 74, "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh\r\n",
+                        74);
+    assert_memory_equal((const char *)content_at(CONTENT_CHARGEN, 9, UINT64_C(74) * 95), lines, 74);
+}
+
+static void test_text_holds_nothing_that_a_shell_acts_on(void **state)
+{
+    (void)state;
+    content_prepare();
+    const uint8_t *text = content_at(CONTENT_TEXT, 0, 0);
+    for (size_t i = 0; i < CONTENT_RUN_MAX; i++) {
+        assert_non_null(strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.", text[i]));
+        assert_int_not_equal(text[i], 0);
+    }
+}
+
+/* ---- faults ---- */
+
+static void test_fault_classes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        assert_int_equal(fault_from_name(fault_name((enum fault)i)), i);
+    }
+    assert_int_equal(fault_from_name("bogus"), FAULT_NONE);
+    assert_int_equal(fault_from_errno(ECONNREFUSED), FAULT_REFUSED);
+    assert_int_equal(fault_from_errno(EMFILE), FAULT_LOCAL_LIMIT);
+    assert_int_equal(fault_from_errno(EADDRNOTAVAIL), FAULT_LOCAL_LIMIT);
+    assert_int_equal(fault_from_errno(EHOSTUNREACH), FAULT_UNREACHABLE);
+    assert_int_equal(fault_from_session(PHASE_BANNER, "Socket error: disconnected", false, false), FAULT_CLOSED);
+    assert_int_equal(fault_from_session(PHASE_BANNER, "Socket error: disconnected", false, true), FAULT_NOT_SSH);
+    assert_int_equal(fault_from_session(PHASE_KEX, "kex error : no match for method", true, true), FAULT_KEY_EXCHANGE);
+    assert_int_equal(fault_from_session(PHASE_TRAFFIC, "HMAC error", true, true), FAULT_PROTOCOL);
+    assert_int_equal(fault_from_session(PHASE_TRAFFIC, "Received SSH_MSG_DISCONNECT: 2:bye", true, true), FAULT_CLOSED);
+    assert_int_equal(fault_from_session(PHASE_AUTH, "Access denied for 'none'.", true, true), FAULT_AUTHENTICATION);
+}
+
+static void test_fault_log_keeps_the_first(void **state)
+{
+    (void)state;
+    struct fault_log log = {0};
+    struct fault_log other = {0};
+    fault_note(&log, FAULT_CLOSED, 2, "one\x1b[31m\n");
+    fault_note(&log, FAULT_CLOSED, 1, "two");
+    fault_note(&log, FAULT_NONE, 1, "nothing");
+    assert_int_equal(log.counts[FAULT_CLOSED], 3);
+    assert_string_equal(log.first[FAULT_CLOSED], "one?[31m?");
+    fault_note(&other, FAULT_REFUSED, 5, "three");
+    fault_note(&other, FAULT_CLOSED, 5, "four");
+    fault_merge(&log, &other);
+    assert_int_equal(fault_total(&log), 13);
+    assert_string_equal(log.first[FAULT_REFUSED], "three");
+    assert_string_equal(log.first[FAULT_CLOSED], "one?[31m?");
+}
+
+/* ---- results ---- */
+
+static void fill(struct result *result, uint64_t shard, int64_t first_us, int64_t last_us)
+{
+    assert_int_equal(result_init(result), 0);
+    (void)snprintf(result->mode, sizeof result->mode, "ping");
+    result->shard_index = shard;
+    result->shard_count = 2;
+    result->threads = 1;
+    result->seconds = 10.0;
+    result->started_at_us = 1000000000000000 + (int64_t)shard;
+    result->about = json_pack("{s:{s:i, s:i, s:s}}", "options", "connections", 10, "threads", 1, "shard", "x");
+    struct tally *tally = &result->tally;
+    for (int64_t us = first_us; us <= last_us; us++) {
+        histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), us);
+        tally->started++;
+        tally->ok++;
+        tally->echoes++;
+        tally->bytes += 64;
+    }
+    tally_second_at(tally, 3500000)->echoes = 7;
+    fault_note(&tally->faults, FAULT_REFUSED, shard, "no");
+}
+
+static void test_json_and_back(void **state)
+{
+    (void)state;
+    struct result result;
+    struct result copy;
+    char error[256];
+    fill(&result, 1, 1, 5000);
+    (void)snprintf(result.label, sizeof result.label, "a \"label\"");
+    result.start_skew_us = -17;
+    json_t *document = result_to_json(&result);
+    assert_non_null(document);
+    assert_int_equal(result_from_json(&copy, document, error, sizeof error), 0);
+    json_t *again = result_to_json(&copy);
+    assert_true(json_equal(document, again));
+    assert_int_equal(copy.tally.seconds[3].echoes, 7);
+    assert_int_equal(copy.start_skew_us, -17);
+    assert_string_equal(copy.label, "a \"label\"");
+    json_decref(again);
+    json_decref(document);
+    result_free(&copy);
+    result_free(&result);
+}
+
+static void test_damaged_json_is_refused(void **state)
+{
+    (void)state;
+    struct result result;
+    fill(&result, 1, 1, 100);
+    const char *const keys[] = {"schema", "mode",    "loop",   "started_at", "threads",    "shard",
+                                "phases", "summary", "errors", "generator",  "negotiated", "histograms"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct result copy;
+        char error[256] = "";
+        json_t *document = result_to_json(&result);
+        (void)json_object_set_new(document, keys[i], json_integer(-3));
+        int rc = result_from_json(&copy, document, error, sizeof error);
+        if (rc == 0) {
+            fail_msg("%s was not missed", keys[i]);
+        }
+        assert_true(error[0] != '\0');
+        result_free(&copy);
+        json_decref(document);
+    }
+    struct result copy;
+    char error[256] = "";
+    json_t *document = result_to_json(&result);
+    json_t *latency = json_object_get(json_object_get(document, "histograms"), "latency_us");
+    (void)json_object_set_new(latency, "total", json_integer(101));
+    assert_int_equal(result_from_json(&copy, document, error, sizeof error), -1);
+    assert_non_null(strstr(error, "add up"));
+    result_free(&copy);
+    json_decref(document);
+    result_free(&result);
+}
+
+static void test_empty_result_has_no_figures(void **state)
+{
+    (void)state;
+    struct result result;
+    assert_int_equal(result_init(&result), 0);
+    json_t *document = result_to_json(&result);
+    assert_true(json_is_null(json_object_get(json_object_get(document, "latency_us"), "p99")));
+    assert_true(result_is_bad(&result));
+    char *text = json_dumps(document, 0);
+    assert_null(strstr(text, "nan"));
+    assert_null(strstr(text, "inf"));
+    free(text);
+    json_decref(document);
+    result_free(&result);
+}
+
+/* ---- gates ---- */
+
+static bool crossed(const char *text, const struct result *result)
+{
+    struct gate gate;
+    char error[512];
+    double actual;
+    assert_int_equal(gate_parse(text, &gate, error, sizeof error), 0);
+    return gate_is_crossed(&gate, result, &actual);
+}
+
+static void test_gates(void **state)
+{
+    (void)state;
+    struct result result;
+    fill(&result, 1, 1, 1000); /* p99 990 us, 100 echoes/s, one error */
+    assert_true(crossed("p99 > 900us", &result));
+    assert_false(crossed("p99 > 5ms", &result));
+    assert_true(crossed("p99>=0.99ms", &result));
+    assert_true(crossed("  errors   >0 ", &result));
+    assert_true(crossed("errors == 1", &result));
+    assert_false(crossed("errors != 1", &result));
+    assert_true(crossed("rate < 1k", &result));
+    assert_false(crossed("rate < 99.5", &result));
+    assert_true(crossed("rate <= 100", &result));
+    assert_true(crossed("mean < 501us", &result));
+    assert_true(crossed("max >= 1ms", &result));
+    assert_true(crossed("handshake-p99 > 1h", &result)); /* nothing was measured: that is no pass */
+    struct gate gate;
+    char error[512];
+    const char *const bad[] = {"",        "p99",        "p99 >",          "> 5",        "p98 > 5ms",
+                               "p99 5ms", "p99 => 5ms", "p99 > 5 apples", "errors > x", "rate < -5"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(gate_parse(bad[i], &gate, error, sizeof error), -1);
+    }
+    result_free(&result);
+}
+
+/* ---- merge and compare ---- */
+
+static void test_merge_adds_counts_not_percentiles(void **state)
+{
+    (void)state;
+    struct result a;
+    struct result b;
+    char reason[256];
+    fill(&a, 1, 1, 900);
+    fill(&b, 2, 100001, 100100); /* a tenth as many, a hundred times as slow */
+    assert_true(merge_matches(&a, &b, reason, sizeof reason));
+    assert_int_equal(merge_add(&a, &b), 0);
+    const struct histogram *h = tally_histogram(&a.tally, HISTOGRAM_LATENCY);
+    assert_int_equal(h->total, 1000);
+    assert_int_equal(histogram_percentile(h, 90.0), 900);
+    assert_true(histogram_percentile(h, 91.0) >= 100000);
+    assert_int_equal(a.tally.started, 1000);
+    assert_int_equal(a.tally.seconds[3].echoes, 14);
+    assert_int_equal(result_errors(&a), 3);
+    assert_true(result_echoes_per_s(&a) > 99.9 && result_echoes_per_s(&a) < 100.1);
+    assert_int_equal(a.shards_merged, 2);
+    assert_true(result_adds_up(&a));
+    result_free(&a);
+    result_free(&b);
+}
+
+static void test_merge_refuses_what_does_not_match(void **state)
+{
+    (void)state;
+    struct result a;
+    struct result b;
+    char reason[256];
+    fill(&a, 1, 1, 10);
+    fill(&b, 2, 1, 10);
+    (void)snprintf(b.mode, sizeof b.mode, "hold");
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    assert_non_null(strstr(reason, "hold"));
+    (void)snprintf(b.mode, sizeof b.mode, "ping");
+    b.shard_count = 3;
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    b.shard_count = 2;
+    json_t *options = json_object_get(b.about, "options");
+    (void)json_object_set_new(options, "threads", json_integer(5)); /* how a part ran is its own affair */
+    assert_true(merge_matches(&a, &b, reason, sizeof reason));
+    (void)json_object_set_new(options, "connections", json_integer(11));
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    assert_non_null(strstr(reason, "connections is 11, not 10"));
+    (void)json_object_set_new(options, "connections", json_integer(10));
+    b.started_at_us += 20000000;
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    assert_non_null(strstr(reason, "20.0 s apart"));
+    result_free(&a);
+    result_free(&b);
+}
+
+static void test_compare_finds_regressions(void **state)
+{
+    (void)state;
+    struct result a;
+    struct result b;
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    fill(&a, 1, 1, 1000);
+    fill(&b, 1, 1, 1000);
+    assert_int_equal(compare_results(&a, &b, 0.0, out), 0);
+    result_free(&b);
+    fill(&b, 1, 1, 1150); /* p50, p90 and p99 are worse by 15 %; more echoes */
+    assert_int_equal(compare_results(&a, &b, 0.20, out), 0);
+    assert_int_equal(compare_results(&a, &b, 0.10, out), 3);
+    assert_int_equal(compare_results(&b, &a, 0.10, out), 2); /* the other way round: echoes/s and MB/s */
+    fault_note(&b.tally.faults, FAULT_CLOSED, 1, "x");
+    assert_int_equal(compare_results(&a, &b, 0.20, out), 1);
+    (void)fclose(out);
+    result_free(&a);
+    result_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_content_agrees_with_itself_only),
+        cmocka_unit_test(test_chargen_is_rfc_864),
+        cmocka_unit_test(test_text_holds_nothing_that_a_shell_acts_on),
+        cmocka_unit_test(test_fault_classes),
+        cmocka_unit_test(test_fault_log_keeps_the_first),
+        cmocka_unit_test(test_json_and_back),
+        cmocka_unit_test(test_damaged_json_is_refused),
+        cmocka_unit_test(test_empty_result_has_no_figures),
+        cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_merge_adds_counts_not_percentiles),
+        cmocka_unit_test(test_merge_refuses_what_does_not_match),
+        cmocka_unit_test(test_compare_finds_regressions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
