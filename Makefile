@@ -36,7 +36,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all check check-unit check-system check-hostile check-asan fuzz demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-asan fuzz demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON)
@@ -90,6 +90,55 @@ fuzz: $(FUZZ)
 
 demo: all
 	BUILD=$(BUILD) scripts/demo --built
+
+# The files that repeat what the option table says: conf/sshechod.conf and man/sshechod.conf.5.
+docs: $(BUILD)/sshechod
+	scripts/refresh-docs $<
+
+# Where things go. DESTDIR is put in front of each and compiled into nothing.
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DOCDIR  ?= $(PREFIX)/share/doc/sshecho
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,$(PREFIX)/lib/systemd/system)
+SYSUSERSDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/sysusers.d,$(PREFIX)/lib/sysusers.d)
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+
+# One line for each installed file: mode, source, destination.
+INSTALLED = \
+  755:$(BUILD)/sshechod:$(SBINDIR)/sshechod \
+  755:$(BUILD)/sshload:$(BINDIR)/sshload \
+  644:man/sshechod.8:$(MANDIR)/man8/sshechod.8 \
+  644:man/sshechod.conf.5:$(MANDIR)/man5/sshechod.conf.5 \
+  $(if $(wildcard man/sshload.1),644:man/sshload.1:$(MANDIR)/man1/sshload.1) \
+  644:conf/deploy/sshechod.socket:$(UNITDIR)/sshechod.socket \
+  644:conf/deploy/sshechod.sysusers:$(SYSUSERSDIR)/sshechod.conf \
+  644:conf/deploy/completions/sshechod.bash:$(BASHDIR)/sshechod \
+  644:conf/deploy/completions/sshechod.bash:$(BASHDIR)/sshload \
+  644:conf/deploy/completions/_sshechod:$(ZSHDIR)/_sshechod \
+  644:conf/sshechod.conf:$(DOCDIR)/sshechod.conf.sample
+
+install: all
+	@set -e; for entry in $(INSTALLED); do mode=$${entry%%:*}; rest=$${entry#*:}; \
+	  install -D -m $$mode $${rest%%:*} $(DESTDIR)$${rest#*:}; done
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/sshecho
+	sed 's|/usr/sbin/|$(SBINDIR)/|' conf/deploy/sshechod.service > $(DESTDIR)$(UNITDIR)/sshechod.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/sshechod.service
+	@# a configuration that is there already is its owner's
+	test -e $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf || install -m 644 conf/sshechod.conf $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf
+
+uninstall:
+	@set -e; for entry in $(INSTALLED); do rest=$${entry#*:}; rm -f $(DESTDIR)$${rest#*:}; done
+	rm -f $(DESTDIR)$(UNITDIR)/sshechod.service
+	@# a configuration that was changed stays
+	! cmp -s conf/sshechod.conf $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf || rm $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf
+	-rmdir $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SYSCONFDIR)/sshecho 2>/dev/null
+
+# Debian packages sshechod and sshload, built in $(BUILD)/deb from what git has, and left in $(BUILD).
+deb:
+	scripts/make-deb $(BUILD)
 
 clean:
 	rm -rf build build-*
