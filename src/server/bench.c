@@ -113,7 +113,7 @@ static bool set_value(struct bench *bench, enum unit unit, size_t offset, const 
             strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(value)) {
             return false;
         }
-        (void)snprintf(field, BENCH_SIGNAL_MAX, "%s", value);
+        memcpy(field, value, strlen(value) + 1);
         return true;
     }
     return false;
