@@ -36,7 +36,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-asan fuzz demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan fuzz demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON)
@@ -73,6 +73,9 @@ check-system: all
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system
 check-hostile: all
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/hostile
+# The system and hostile tests once more with libssh doing its own socket I/O.
+check-plain: all
+	SSHECHOD_OPTIONS=batch-io=no BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system test/hostile
 check-asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check

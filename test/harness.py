@@ -117,6 +117,8 @@ class Server:
             self.config_path = self.directory / "sshechod.conf"
             self.config_path.write_text(config)
             self.command += ["--config", str(self.config_path)]
+        for word in os.environ.get("SSHECHOD_OPTIONS", "").split():  # the same suite with, say, batch-io=no
+            self.command += ["-o", word]
         for key, value in (options or {}).items():
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 self.command += ["-o", f"{key}={each}"]
