@@ -1,0 +1,176 @@
+"""compare, merge, plot, and a run that is spread over several processes."""
+
+import json
+import random
+import select
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+import harness
+from sshload_helpers import check_result, listener, load, run_tool, target_of
+
+
+@pytest.fixture
+def results(server, tmp_path):
+    """Two results of the same server: a ping with 2 connections, and one with 6."""
+    paths = []
+    for name, connections in (("few", 2), ("many", 6)):
+        outcome = load(tmp_path, "-c", connections, "-d", "1200ms", "-q", "--label", name, target=server,
+                       json_name=f"{name}.json")
+        assert outcome.code == 0, outcome
+        paths.append(outcome.json_path)
+    return paths
+
+
+def worsened(path, factor):
+    """A copy whose latencies are all factor times as long."""
+    result = json.loads(path.read_text())
+    for name in ("latency_us", "latency_uncorrected_us"):
+        histogram = result["histograms"][name]
+        buckets = {}
+        for low, count in histogram["buckets"]:
+            buckets[int(low * factor)] = buckets.get(int(low * factor), 0) + count
+        histogram["buckets"] = sorted(map(list, buckets.items()))
+        histogram["max"] = int(histogram["max"] * factor)
+    copy = path.with_name(f"worse-{path.name}")
+    copy.write_text(json.dumps(result))
+    return copy
+
+
+def test_compare(results):
+    few, _ = results
+    same = run_tool("compare", few, few)
+    assert same.returncode == 0 and "regression" not in same.stdout
+    worse = worsened(few, 1.5)
+    done = run_tool("compare", few, worse)
+    assert done.returncode == 99
+    assert [line for line in done.stdout.splitlines() if "latency p99 " in line and "regression" in line]
+    assert run_tool("compare", few, worse, "--tolerance", "60%").returncode == 0
+    assert run_tool("compare", worse, few).returncode == 0
+
+
+def test_compare_refuses(results, server, tmp_path):
+    few, _ = results
+    held = load(tmp_path, "-m", "hold", "-c", 2, "-d", "200ms", target=server, json_name="hold.json").json_path
+    done = run_tool("compare", few, held)
+    assert done.returncode == 2 and "no comparison" in done.stderr and done.stderr.count("\n") == 1
+    for bad in (["compare", few], ["compare", few, few, "--tolerance", "x"], ["compare", few, tmp_path / "none.json"]):
+        done = run_tool(*bad)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done
+
+
+@pytest.mark.parametrize("text, complaint", [("", "is no JSON"), ("{}", "no result of sshload"), ("[1, 2", "is no JSON")])
+def test_damaged_files_are_refused_by_name(results, tmp_path, text, complaint):
+    bad = tmp_path / "bad.json"
+    bad.write_text(text)
+    for tool in (["compare", results[0], bad], ["merge", results[0], bad], ["plot", bad, "-o", tmp_path / "x.svg"]):
+        done = run_tool(*tool)
+        assert done.returncode == 2 and str(bad) in done.stderr and complaint in done.stderr, done
+
+
+def test_merge_refuses_with_the_reason(results):
+    few, many = results
+    done = run_tool("merge", few, many)
+    assert done.returncode == 2 and "connections is 6, not 2" in done.stderr
+    done = run_tool("merge", few, few)
+    assert done.returncode == 2 and "in already" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("gnuplot") is None, reason="no gnuplot here")
+@pytest.mark.parametrize("suffix, start", [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_plot_draws_every_run(results, tmp_path, suffix, start):
+    picture = tmp_path / f"it's a picture.{suffix}"
+    done = run_tool("plot", *results, "-o", picture)
+    assert done.returncode == 0 and done.stderr == "", done
+    data = picture.read_bytes()
+    assert data.startswith(start) and len(data) > 10_000
+    if suffix == "svg":
+        text = data.decode()
+        assert ">few<" in text and ">many<" in text and "99.9 %" in text and "echoes/s" in text
+        assert text.count("<path") > 30  # curves, not only axes
+
+
+def test_plot_says_what_it_needs(results, tmp_path):
+    for arguments in ([results[0]], [results[0], "-o", tmp_path / "x.gif"], ["-o", tmp_path / "x.svg"]):
+        done = run_tool("plot", *arguments)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+    done = run_tool("plot", results[0], "-o", "/nonexistent/x.svg")
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(shutil.which("parallel") is None, reason="no GNU parallel here")
+def test_four_shards_by_gnu_parallel_make_one_run(server, tmp_path):
+    start_at = time.time() + 3
+    command = [str(harness.SSHLOAD), "-q", "-c", "10", "-r", "1000", "-d", "2s", "--shard", "{}/4", "--start-at",
+               f"{start_at:.3f}", "--json", "{}.json", target_of(server)]
+    done = subprocess.run(["parallel", "--will-cite", "-j", "4", *command, ":::", "1", "2", "3", "4"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    parts = [json.loads((tmp_path / f"{i}.json").read_text()) for i in range(1, 5)]
+    assert [part["summary"]["sessions_up"] for part in parts] == [3, 3, 2, 2]
+    assert all(0 <= part["start_skew_us"] < 500_000 for part in parts)
+    merged = run_tool("merge", *(f"{i}.json" for i in range(1, 5)), "--json", "all.json", cwd=tmp_path)
+    assert merged.returncode == 0, merged
+    assert "4 results merged" in merged.stdout
+    whole = json.loads((tmp_path / "all.json").read_text())
+    check_result(whole)
+    assert whole["summary"]["started"] == whole["summary"]["ok"] == 2000
+    assert whole["summary"]["sessions_up"] == 10
+    assert whole["latency_us"]["count"] == sum(part["latency_us"]["count"] for part in parts)
+    assert whole["latency_us"]["max"] == max(part["latency_us"]["max"] for part in parts)
+    seen = {}
+    for part in parts:
+        for low, count in part["histograms"]["latency_us"]["buckets"]:
+            seen[low] = seen.get(low, 0) + count
+    assert whole["histograms"]["latency_us"]["buckets"] == sorted(map(list, seen.items()))
+    partial = run_tool("merge", "1.json", "2.json", cwd=tmp_path)
+    assert partial.returncode == 0 and "2 of 4 shards" in partial.stderr
+
+
+def test_shard_index_from_a_kubernetes_indexed_job(server, tmp_path):
+    environment = {"JOB_COMPLETION_INDEX": "1", "PATH": "/usr/bin", "HOME": str(tmp_path)}
+    outcome = load(tmp_path, "-c", 5, "-n", 10, "--shard", "/2", target=server, env=environment)
+    assert outcome.code == 0, outcome
+    assert outcome.result["shard"] == {"index": 2, "count": 2, "merged": 1}
+    assert outcome.summary["sessions_up"] == 2 and outcome.summary["started"] == 5
+
+
+def test_percentiles_agree_with_an_independent_measure(server, tmp_path):
+    """The same traffic timed twice: by sshload, and by a relay on its way that holds each answer back for a random time
+    and takes the time from request to answer itself. All percentiles agree within 10 %."""
+    chance = random.Random(7)
+    measured = []
+
+    def relay(client):
+        with socket.create_connection(server.address) as upstream:
+            for each in (client, upstream):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            asked, length = time.monotonic(), 0
+            while True:
+                for ready in select.select([client, upstream], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    if ready is client:
+                        asked, length = time.monotonic(), len(data)
+                        upstream.sendall(data)
+                    else:
+                        time.sleep(min(chance.expovariate(1 / 0.003), 0.05))
+                        client.sendall(data)
+                        measured.append((length, (time.monotonic() - asked) * 1e6))
+
+    with listener(relay) as address:
+        outcome = load(tmp_path, "-c", 1, "-n", 600, target=address)
+    assert outcome.code == 0, outcome
+    lengths = [length for length, _ in measured]
+    message = max(set(lengths), key=lengths.count)
+    times = sorted([us for length, us in measured if length == message][-600:])
+    assert len(times) == 600
+    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        expected = times[int(share * 600) - 1]
+        assert outcome.result["latency_us"][name] == pytest.approx(expected, rel=0.1), name
+    assert outcome.result["latency_us"]["mean"] == pytest.approx(sum(times) / 600, rel=0.1)
