@@ -74,6 +74,9 @@ struct channel *channel_create(struct channel_host *host, ssh_session session);
 /* Removes the callbacks and forgets the ssh_channel. Not inside a callback of its own. */
 void channel_destroy(struct channel *channel);
 
+/* Puts the channel in line for the next drain. For the rooms of a channel. */
+void channel_make_hungry(struct channel *channel);
+
 /* Moves residue of every hungry channel, finishes what has ended, frees what the client has closed. Returns true if a
  * channel was held back by pending output alone. */
 bool channels_drain(struct channel_host *host);

@@ -7,8 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/deadline.h"
+#include "server/goodbye.h"
 #include "server/hostkeys.h"
 #include "server/login.h"
+#include "server/wishes.h"
 #include "sshecho/log.h"
 
 #define CONNECTION_TEXT(name, text) text,
@@ -21,8 +24,6 @@ static const unsigned may_follow[PHASE_COUNT] = {
     [PHASE_LOGIN] = 1U << PHASE_OPEN | 1U << PHASE_CLOSING,
     [PHASE_OPEN] = 1U << PHASE_CLOSING,
 };
-
-static void arm(struct connection *c);
 
 const char *connection_phase_name(enum connection_phase phase)
 {
@@ -44,7 +45,7 @@ static bool set_phase(struct connection *c, enum connection_phase phase)
         stats_sub(&c->set->stats->unauthenticated, 1);
     }
     if (phase != PHASE_CLOSING) {
-        arm(c);
+        deadline_arm(c);
     }
     return true;
 }
@@ -62,96 +63,6 @@ void connection_close(struct connection *c, enum close_reason reason)
     c->set->doomed = c;
 }
 
-/* ---- deadlines: one timer, armed for the nearest ----------------------------------------------------------------- */
-
-static int64_t left_us(mono_time since, uint64_t limit_us, mono_time now)
-{
-    return limit_us == 0 ? INT64_MAX : (int64_t)limit_us - mono_us_between(since, now);
-}
-
-/* Whether something of ours waits for the client to take it (or to close what we have closed). */
-static bool something_waits(struct connection *c)
-{
-    return c->host.first_hungry != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
-}
-
-/* Time to the nearest deadline, and which it is. */
-static int64_t nearest_deadline(struct connection *c, mono_time now, enum close_reason *reason)
-{
-    const struct config *config = c->set->config;
-    int64_t nearest = INT64_MAX;
-#define DEADLINE(since, limit_us, why)                                                                                 \
-    do {                                                                                                               \
-        int64_t left = left_us((since), (limit_us), now);                                                              \
-        if (left < nearest) {                                                                                          \
-            nearest = left;                                                                                            \
-            *reason = (why);                                                                                           \
-        }                                                                                                              \
-    } while (0)
-    DEADLINE(c->accepted_at, config->session_timeout_us, REASON_SESSION_TIMEOUT);
-    if (c->phase < PHASE_OPEN) {
-        DEADLINE(c->accepted_at, config->login_timeout_us, REASON_LOGIN_TIMEOUT);
-    }
-    if (c->phase == PHASE_BANNER) {
-        DEADLINE(c->phase_at, config->banner_timeout_us, REASON_BANNER_TIMEOUT);
-    } else if (c->phase == PHASE_KEX) {
-        DEADLINE(c->phase_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
-    } else if (c->phase == PHASE_OPEN) {
-        DEADLINE(c->input_at, config->idle_timeout_us, REASON_IDLE_TIMEOUT);
-        if (c->rekeying) {
-            DEADLINE(c->rekey_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
-        }
-        if (something_waits(c)) {
-            DEADLINE(c->progress_at, config->no_progress_timeout_us, REASON_NO_PROGRESS);
-        }
-    }
-#undef DEADLINE
-    return nearest;
-}
-
-static void arm(struct connection *c)
-{
-    enum close_reason reason;
-    mono_time now = mono_now();
-    int64_t left = nearest_deadline(c, now, &reason);
-    ev_timer_stop(c->set->loop, &c->timer);
-    if (left != INT64_MAX) {
-        ev_timer_set(&c->timer, left > 0 ? (double)left / 1e6 + 0.001 : 0.0, 0.0);
-        ev_timer_start(c->set->loop, &c->timer);
-    }
-}
-
-/* Notes what has moved since the last look. */
-static void look_at_progress(struct connection *c, mono_time now)
-{
-    uint64_t in = pump_wire_in(&c->pump);
-    if (in != c->wire_in_mark) {
-        c->wire_in_mark = in;
-        c->input_at = now;
-    }
-    uint64_t out = pump_wire_out(&c->pump);
-    if (out != c->progress_mark) {
-        c->progress_mark = out;
-        c->progress_at = now;
-    }
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct connection *c = timer->data;
-    enum close_reason reason = REASON_INTERNAL;
-    mono_time now = mono_now();
-    look_at_progress(c, now);
-    int64_t left = nearest_deadline(c, now, &reason);
-    if (left <= 0) {
-        connection_close(c, reason);
-    } else {
-        arm(c);
-    }
-}
-
 /* ---- what libssh tells ------------------------------------------------------------------------------------------- */
 
 /* libssh's progress bar tells the phases of each key exchange: 0.5 version line read, 0.6 peer's KEXINIT, 1.0 new keys
@@ -165,7 +76,7 @@ static void on_status(void *user, float status)
     if (c->phase == PHASE_OPEN && status < 0.95F && !c->rekeying) {
         c->rekeying = true;
         c->rekey_at = mono_now();
-        arm(c);
+        deadline_arm(c);
     }
     if (status < 0.95F) {
         return;
@@ -177,11 +88,7 @@ static void on_status(void *user, float status)
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         c->rekeying = false;
-        if (c->rekey_forced) {
-            uint32_t seconds = (uint32_t)(c->set->config->rekey_interval_us / 1000000);
-            (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &seconds);
-            c->rekey_forced = false;
-        }
+        wishes_rekeyed(c);
         c->rekeys++;
         stats_add(&c->set->stats->rekeys, 1);
         if (!token_bucket_take(&c->rekey_bucket, mono_now())) {
@@ -224,51 +131,6 @@ static bool on_request_allowed(void *data)
     }
     connection_close(c, REASON_RATE);
     return false;
-}
-
-/* ---- the test bench's wishes ------------------------------------------------------------------------------------- */
-
-static void on_bench_reset(void *data)
-{
-    struct connection *c = data;
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(c->pump.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    c->no_goodbye = true;
-    connection_close(c, REASON_TEST_BENCH);
-}
-
-/* libssh has no call for it, but looks at the re-key interval with every packet; one that has never been set is long
- * over. The byte limit takes hold with the new keys. */
-static void on_bench_rekey(void *data, uint64_t bytes)
-{
-    struct connection *c = data;
-    uint32_t second = 1;
-    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_DATA, &bytes);
-    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &second);
-    c->rekey_forced = true;
-}
-
-static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct connection *c = timer->data;
-    if (c->phase != PHASE_CLOSING) {
-        pump_turn(&c->pump);
-    }
-}
-
-static void on_bench_wake(void *data, int64_t us)
-{
-    struct connection *c = data;
-    double seconds = (double)us / 1e6;
-    if (ev_is_active(&c->wake) && ev_timer_remaining(c->set->loop, &c->wake) <= seconds) {
-        return;
-    }
-    ev_now_update(c->set->loop);
-    ev_timer_stop(c->set->loop, &c->wake);
-    ev_timer_set(&c->wake, seconds, 0.0);
-    ev_timer_start(c->set->loop, &c->wake);
 }
 
 void connection_logged_in(struct connection *c, const char *method, const char *user)
@@ -334,11 +196,7 @@ static bool on_turned(struct pump *pump, void *data)
         return false;
     }
     report_memory(c);
-    if (c->phase == PHASE_OPEN && !ev_is_active(&c->timer) && something_waits(c)) {
-        c->progress_at = mono_now();
-        c->progress_mark = pump_wire_out(&c->pump);
-        arm(c);
-    }
+    deadline_after_turn(c);
     return held_back;
 }
 
@@ -413,11 +271,9 @@ static int begin_session(struct connection *c, ssh_session session, int fd)
                                     .stats = c->set->stats,
                                     .connection_id = c->id,
                                     .violated = on_violation,
-                                    .reset = on_bench_reset,
-                                    .rekey_every = on_bench_rekey,
-                                    .wake_after = on_bench_wake,
                                     .request_allowed = on_request_allowed,
                                     .data = c};
+    wishes_grant(&c->host);
     token_bucket_init(&c->opens, config->channel_open_rate, config->channel_open_rate);
     token_bucket_init(&c->requests, config->request_rate, config->request_rate);
     token_bucket_init(&c->rekey_bucket, config->client_rekey_rate, config->client_rekey_rate);
@@ -467,16 +323,15 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->source = admission_source_key(peer);
     c->accepted_at = c->phase_at = c->input_at = c->progress_at = mono_now();
     c->kex_us = c->login_us = -1;
-    ev_timer_init(&c->timer, on_timer, 0.0, 0.0);
-    ev_timer_init(&c->wake, on_wake, 0.0, 0.0);
-    c->timer.data = c->wake.data = c;
+    deadline_init(c);
+    wishes_init(c);
     stats_set(&set->stats->last_source, c->source);
     if (begin_session(c, session, fd) != 0) {
         free(c); /* session and fd are gone already */
         return NULL;
     }
     link_connection(c);
-    arm(c);
+    deadline_arm(c);
     char text[NET_ADDRESS_TEXT_MAX];
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
     return c;
@@ -491,59 +346,6 @@ bad:
 
 /* ---- death ------------------------------------------------------------------------------------------------------- */
 
-static void log_close(struct connection *c, const char *error)
-{
-    char text[NET_ADDRESS_TEXT_MAX];
-    const char *banner = c->client_version;
-    ssh_session session = c->pump.session;
-    if (banner == NULL) {
-        banner = ssh_get_clientbanner(session);
-    }
-    bool failed = c->reason == REASON_PROTOCOL || c->reason == REASON_RESET;
-    if (c->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
-        /* libssh closes the socket and then complains about that instead of the cause */
-        error = "refused by libssh: malformed message, or no algorithm in common";
-    }
-    log_line(LOG_INFO, "close", log_u64("conn", c->id), log_str("peer", net_print(&c->peer, text, sizeof text)),
-             log_str("reason", stats_close_name(c->reason)), log_str("phase", phase_names[c->phase_before_close]),
-             log_f64("duration_s", mono_s_between(c->accepted_at, mono_now())),
-             log_f64("kex_ms", c->kex_us < 0 ? -1.0 : (double)c->kex_us / 1000.0),
-             log_f64("handshake_ms", c->login_us < 0 ? -1.0 : (double)c->login_us / 1000.0),
-             log_u64("bytes_in", c->host.bytes_in), log_u64("bytes_out", c->host.bytes_out),
-             log_u64("echoes", c->host.echoes), log_u64("channels", c->host.opened_count), log_u64("rekeys", c->rekeys),
-             log_str("user", c->user), log_str("method", c->method), log_str("client", banner),
-             log_str("kex", ssh_get_kex_algo(session)), log_str("cipher", ssh_get_cipher_in(session)),
-             log_str("mac", ssh_get_hmac_in(session)), log_str("error", failed ? error : ""));
-}
-
-/* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */
-static void say_goodbye(struct connection *c)
-{
-    static const char *const words[CLOSE_REASON_COUNT] = {
-        [REASON_PROTOCOL] = "protocol error",
-        [REASON_BANNER_TIMEOUT] = "no version line in time",
-        [REASON_KEX_TIMEOUT] = "key exchange took too long",
-        [REASON_LOGIN_TIMEOUT] = "login took too long",
-        [REASON_IDLE_TIMEOUT] = "idle for too long",
-        [REASON_NO_PROGRESS] = "output was not taken for too long",
-        [REASON_SESSION_TIMEOUT] = "time limit of a session reached",
-        [REASON_SESSION_BYTES] = "byte limit of a session reached",
-        [REASON_AUTH_ATTEMPTS] = "too many authentication failures",
-        [REASON_WINDOW_OVERRUN] = "more data than the window allows",
-        [REASON_RATE] = "requests faster than allowed",
-        [REASON_DRAIN] = "server is shutting down",
-        [REASON_MEMORY] = "server is out of memory",
-        [REASON_TEST_BENCH] = "as you asked",
-        [REASON_INTERNAL] = "internal error",
-    };
-    if (c->no_goodbye || words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
-        return;
-    }
-    (void)ssh_session_set_disconnect_message(c->pump.session, words[c->reason]);
-    ssh_disconnect(c->pump.session);
-    pump_leave(&c->pump);
-}
-
 static void connection_destroy(struct connection *c)
 {
     struct connection_set *set = c->set;
@@ -555,10 +357,10 @@ static void connection_destroy(struct connection *c)
     stats_sub(&set->stats->held_bytes, c->held_reported);
     stats_sub(&set->stats->pending_bytes, c->pending_reported);
     if (log_enabled(LOG_INFO)) {
-        log_close(c, ssh_get_error(c->pump.session));
+        goodbye_log(c);
     }
     channels_destroy_all(&c->host);
-    say_goodbye(c);
+    goodbye_say(c);
     pump_close(&c->pump);
     if (c->previous != NULL) {
         c->previous->next = c->next;
