@@ -2,7 +2,8 @@
  * Preloaded into sshechod by test_faults.py: lets system calls and allocations fail by plan.
  *
  *   FAULT_ACCEPT=ERRNO   every other accept4 fails with this error (the connection stays in the queue)
- *   FAULT_MALLOC=N       one malloc, calloc or realloc in N fails, in worker processes, while the switch is not 0
+ *   FAULT_MALLOC=N       one malloc, calloc or realloc in N fails while the switch is not 0, in processes that have begun
+ *                        to accept connections: a worker has to be up before it can be hurt
  *   FAULT_CLOCK=1        the wall clock is off by as many seconds as the switch says; the monotonic clock is right
  *   FAULT_SWITCH=FILE    holds the switch, one long, mapped into memory: no system call that a sandbox could mind
  */
@@ -22,7 +23,8 @@ extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
 
-static pid_t master;      /* the process that main() began in: its children are the workers */
+static int armed; /* this process has called accept4 */
+static unsigned dice;
 static int malloc_every;  /* 0: never */
 static int clock_steps;
 static volatile long *fault_switch; /* NULL: no switch */
@@ -37,7 +39,6 @@ __attribute__((constructor)) static void start(void)
 {
     const char *every = getenv("FAULT_MALLOC");
     const char *path = getenv("FAULT_SWITCH");
-    master = getpid();
     clock_steps = getenv("FAULT_CLOCK") != NULL;
     if (path != NULL) {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -56,6 +57,10 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
     if (real == NULL) {
         real = (int (*)(int, struct sockaddr *, socklen_t *, int))dlsym(RTLD_NEXT, "accept4");
     }
+    if (!armed) {
+        armed = 1;
+        dice = (unsigned)getpid();
+    }
     if (wanted != NULL && turn++ % 2 == 0) {
         for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
             if (strcmp(errors[i].name, wanted) == 0) {
@@ -70,8 +75,11 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 /* Whether this allocation is to fail. */
 static int unlucky(void)
 {
-    return malloc_every != 0 && fault_switch != NULL && *fault_switch != 0 && getpid() != master &&
-           (unsigned)rand() % (unsigned)malloc_every == 0;
+    if (malloc_every == 0 || !armed || fault_switch == NULL || *fault_switch == 0) {
+        return 0;
+    }
+    dice = dice * 1664525U + 1013904223U;
+    return (dice >> 8) % (unsigned)malloc_every == 0;
 }
 
 void *malloc(size_t size)

@@ -85,28 +85,26 @@ def test_row_54_accept_errors(serve, shim, error):
             assert client.login().echo(client.shell(), b"x") == b"x"
 
 
-@pytest.mark.parametrize("every", [3, 10, 50, 300])
+@pytest.mark.parametrize("every", [5, 50, 300, 2000])
 def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
-    """One allocation in `every` fails in the workers: clients are lost, the server never is."""
+    """One allocation in `every` fails in the worker: clients are lost, the server never is."""
     switch = Switch(tmp_path)
     server = serve(environment={"LD_PRELOAD": str(shim), "FAULT_MALLOC": str(every), "FAULT_SWITCH": str(switch.path)},
                    options={"login-timeout": "2s", "banner-timeout": "1s", "kex-timeout": "2s"})
     done = failed = 0
     switch.set(1)
-    for _ in range(60):
+    for _ in range(40):
+        data = got = pattern(50_000)
         try:
             with rawssh.Client(server.address, handshake=False) as client:
                 client.handshake(3)
                 client.login()
                 channel = client.shell()
-                data = pattern(50_000)
-                assert client.echo(channel, data, 5) == data
-                done += 1
-        except (ConnectionError, rawssh.PacketError, OSError):
+                got = client.echo(channel, data, 5)
+            done += 1
+        except Exception:   # lost, refused, late, badly signed: all allowed. Wrong bytes are not.
             failed += 1
-        except AssertionError as lost:
-            assert "within" in str(lost), lost      # time ran out: bytes may be late, never wrong
-            failed += 1
+        assert got == data
     switch.set(0)
     wait_until(lambda: server.workers(), 10, "a worker")
 
@@ -117,7 +115,7 @@ def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
         except (ConnectionError, AssertionError, OSError):
             return False
     wait_until(served, 15, "service after memory is back")
-    assert failed or every > 100, "the faults hit nothing"
+    assert failed, f"the faults hit nothing, {done} sessions went through"
 
 
 def test_row_53_address_space_limit(serve):
