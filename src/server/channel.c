@@ -320,6 +320,15 @@ void channels_destroy_all(struct channel_host *host)
     }
 }
 
+bool channels_all_closed(const struct channel_host *host)
+{
+    const struct channel *channel = host->first;
+    while (channel != NULL && channel->close_received) {
+        channel = channel->next;
+    }
+    return channel == NULL;
+}
+
 uint64_t channels_held_bytes(const struct channel_host *host)
 {
     uint64_t held = 0;

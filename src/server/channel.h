@@ -81,6 +81,8 @@ void channel_make_hungry(struct channel *channel);
  * channel was held back by pending output alone. */
 bool channels_drain(struct channel_host *host);
 void channels_destroy_all(struct channel_host *host);
+/* Whether the client has closed every channel it ever opened. */
+bool channels_all_closed(const struct channel_host *host);
 /* Bytes received and not echoed, over all channels. */
 uint64_t channels_held_bytes(const struct channel_host *host);
 

@@ -209,7 +209,7 @@ static void on_dead(struct pump *pump, void *data)
                                                 [PUMP_END_PROTOCOL] = REASON_PROTOCOL};
     enum close_reason reason = reasons[pump_end(pump)];
     /* A goodbye that crosses our own re-key: libssh closes, tries to write all the same and forgets the goodbye. */
-    if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && c->host.first == NULL &&
+    if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && channels_all_closed(&c->host) &&
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
     }
