@@ -1,0 +1,11 @@
+"""What the benchmark drivers (scripts/bench-*) share.
+
+meter    CPU and memory of a server, all its processes
+servers  starts sshechod, sshd, Dropbear and the TCP floor, each on a loopback port of its own
+load     one run of sshload (or tcp-load), with the server's CPU over exactly the measured time
+machine  what the figures were measured on; the ciphers' own speed
+report   medians, tables, verdicts, JSON and Markdown
+session  command line, temporary directory, and that nothing is left running
+
+Needs Python 3.9 and nothing beyond its standard library.
+"""
