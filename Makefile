@@ -36,7 +36,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan fuzz demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan fuzz fuzz-build demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON)
@@ -80,16 +80,27 @@ check-asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
 
-# libFuzzer (clang) over the rooms that read text, FUZZ_SECONDS each. Findings are left in $(BUILD)/fuzz.
+# libFuzzer (clang) over the rooms that read text; scripts/fuzz runs them. fuzz_load_*.c sees the generator's rooms, the others the server's.
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_ROOMS := src/common/units.c src/common/options.c src/common/options_arguments.c src/common/options_file.c src/common/options_print.c src/server/proxy.c
-$(BUILD)/fuzz/%: test/fuzz/%.c $(FUZZ_ROOMS) test/fuzz/fuzz_table.h
+FUZZ_CC := clang -D_GNU_SOURCE -std=c17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc \
+  -DSSHECHO_VERSION='"fuzz"' $(shell pkg-config --cflags libssh libconfuse jansson)
+FUZZ_ARCHIVES := $(BUILD)/fuzz/common.a $(BUILD)/fuzz/server.a $(BUILD)/fuzz/load.a
+FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c src/common/transport.c,$(wildcard src/*/*.c)))
+.SECONDARY: $(FUZZ_OBJECTS)
+$(BUILD)/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)
-	clang -std=c17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc -o $@ $< $(FUZZ_ROOMS) -lconfuse -lm
-fuzz: $(FUZZ)
-	@set -e; for t in $(FUZZ); do echo "== $$t"; \
-	  $$t -max_total_time=$(FUZZ_SECONDS) -max_len=512 -dict=test/fuzz/options.dict -seed_inputs=test/fuzz/seed.conf -artifact_prefix=$$t- -verbosity=0 -print_final_stats=1; done
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(foreach room,common server load,$(eval $(BUILD)/fuzz/$(room).a: $(filter $(BUILD)/fuzz/$(room)/%,$(FUZZ_OBJECTS))))
+$(FUZZ_ARCHIVES):
+	ar rcs $@ $^
+$(BUILD)/fuzz/fuzz_load_%: test/fuzz/fuzz_load_%.c $(FUZZ_ARCHIVES)
+	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/load.a $(BUILD)/fuzz/common.a $(LIBS_LOAD)
+$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(FUZZ_ARCHIVES)
+	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a $(LIBS_SERVER)
+fuzz-build: $(FUZZ)
+fuzz:
+	BUILD=$(BUILD) scripts/fuzz --seconds $(FUZZ_SECONDS) --without-mitm
 
 demo: all
 	BUILD=$(BUILD) scripts/demo --built
@@ -121,6 +132,7 @@ INSTALLED = \
   644:conf/deploy/completions/sshechod.bash:$(BASHDIR)/sshechod \
   644:conf/deploy/completions/sshechod.bash:$(BASHDIR)/sshload \
   644:conf/deploy/completions/_sshechod:$(ZSHDIR)/_sshechod \
+  644:conf/deploy/completions/_sshechod:$(ZSHDIR)/_sshload \
   644:conf/sshechod.conf:$(DOCDIR)/sshechod.conf.sample
 
 install: all
@@ -152,4 +164,4 @@ tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
 	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
 
--include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d)
+-include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d) $(FUZZ_OBJECTS:.o=.d) $(FUZZ:=.d)
