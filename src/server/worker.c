@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <libssh/callbacks.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ struct worker {
     mono_time turn_began;
     bool accepting, draining;
     bool paused_for_room;
+    uint64_t most_connections; /* since the last trim of the heap */
 };
 
 static void set_accepting(struct worker *w, bool accepting)
@@ -224,7 +226,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct worker *w = timer->data;
+    uint64_t connections = stats_get(&w->stats->connections);
     admission_tick(&w->admission, mono_now());
+    w->most_connections = connections > w->most_connections ? connections : w->most_connections;
+    if (connections < w->most_connections / 2) {
+        /* Half of a crowd has left: what it used goes back to the system. Not more often, since a trim walks the heap. */
+        w->most_connections = connections;
+        (void)malloc_trim(0);
+    }
 }
 
 static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
