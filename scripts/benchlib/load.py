@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from datetime import datetime
 
 from .meter import Sampler
@@ -50,9 +51,13 @@ class Run:
     def _cost(self, what, unit):
         summary = self.summary
         count = summary.get(what)
-        if count is None:       # sshload gives handshakes as a rate
-            count = summary["handshakes_per_s"] * summary["seconds"]
+        if count is None and "handshakes_per_s" in summary and what == "handshakes":
+            count = self._handshakes()
         return self.cpu_s * unit / count if count and self.cpu_s is not None else None
+
+    def _handshakes(self):
+        """Only where sessions come and go: elsewhere they came up before the measured time."""
+        return self.summary["handshakes_per_s"] * self.summary["seconds"] if self.result.get("mode") == "connect" else None
 
     def as_json(self):
         names = ["cpu_s_per_gb", "us_per_echo", "ms_per_handshake", "p50", "p99", "slip_p99", "mb_per_s", "echoes_per_s",
@@ -160,6 +165,43 @@ def measure(bench, server, mode, connections, duration_s, warmup_s=0.3, extra=()
         cpu_s = sampler.cpu_between(begin, begin + result["summary"]["seconds"])
     run = Run(server, load.command, result, code, load.complaints, cpu_s)
     run.json_path = load.json_path
+    bench.record(run, label)
+    return run
+
+
+def measure_openssh(bench, server, gigabytes, cipher, label):
+    """The real OpenSSH client as the load: zeroes through `ssh HOST cat`, counted at the other end. The server's CPU is that
+    of the whole session, login included."""
+    host, _, port = server.address.rpartition(":")
+    size = int(gigabytes * 1e9)
+    command = ["ssh", "-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
+               "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-i", str(server.identity),
+               "-c", cipher, "-p", port, host.strip("[]"), "cat"]
+    before, began = server.group.cpu_s(), time.time()
+    stages = []
+    try:
+        for each in (["head", "-c", str(size), "/dev/zero"], command, ["wc", "-c"]):
+            stages.append(subprocess.Popen(each, stdin=stages[-1].stdout if stages else subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True))
+            bench.running.add(stages[-1])
+        for stage in stages[:-1]:
+            stage.stdout.close()        # now only the next stage reads it
+        counted = int(stages[-1].stdout.read() or 0)
+        complaints = stages[1].stderr.read().decode(errors="replace")
+        code = [stage.wait() for stage in stages][1]
+    finally:
+        for stage in stages:
+            if stage.poll() is None:
+                stage.kill()
+            stage.wait()
+            for pipe in (stage.stdout, stage.stderr):
+                pipe.close()
+            bench.running.discard(stage)
+    seconds, cpu_s = time.time() - began, server.group.cpu_s() - before
+    result = None
+    if code == 0 and counted == size:
+        result = {"summary": {"bytes": size, "seconds": seconds, "mb_per_s": size / 1e6 / seconds, "errors": 0}}
+    run = Run(server, command, result, code, complaints or f"{counted} of {size} bytes came back, exit {code}", cpu_s)
     bench.record(run, label)
     return run
 

@@ -31,7 +31,6 @@ class Server:
     forks = False
     connecting = 16         # handshakes in progress at once
     anonymous = False       # lets a client in without authentication
-    readable_memory = True
 
     def __init__(self, bench):
         self.bench = bench
@@ -219,6 +218,7 @@ class Elsewhere(Server):
             raise Unavailable(f"--address {text}: must be NAME=HOST:PORT or NAME=HOST:PORT/PID")
         self.name = self.title = name
         super().__init__(bench)
+        self.anonymous = True       # for all that we know; its key, if it needs one, is given
         self.address = address
         self.pid = int(pid) if pid else None
 
@@ -231,6 +231,11 @@ class Elsewhere(Server):
 
     def __exit__(self, *_):
         pass
+
+    def load_arguments(self):
+        given = self.bench.arguments
+        return ["--request", given.request, *(["--identity", given.identity] if given.identity else []),
+                *(["--user", given.user] if given.user else [])]
 
     def pss_kib(self):
         return super().pss_kib() if self.group is not None else None
