@@ -253,10 +253,19 @@ struct reader {
     bool good;
 };
 
+/* A file's words go to a terminal: they must not move its cursor. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        *text = (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text;
+    }
+}
+
 static void complain(struct reader *reader, const char *where, const char *what)
 {
     if (reader->good) {
         (void)snprintf(reader->error, reader->error_size, "%s: %s", where, what);
+        make_printable(reader->error);
     }
     reader->good = false;
 }
@@ -297,7 +306,17 @@ static void read_text(struct reader *reader, json_t *object, const char *name, c
         complain(reader, name, "is missing or no text");
         return;
     }
-    (void)snprintf(out, size, "%s", json_string_value(value));
+    const char *text = json_string_value(value);
+    size_t length = json_string_length(value);
+    if (length >= size) { /* cut between characters: half a one could not be written again */
+        length = size - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) {
+            length--;
+        }
+    }
+    memcpy(out, text, length);
+    out[length] = '\0';
+    make_printable(out);
 }
 
 static void read_histogram(struct reader *reader, json_t *all, const char *name, struct histogram *h)
@@ -432,6 +451,7 @@ int result_from_json(struct result *result, json_t *document, char *error, size_
     if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
         (void)snprintf(error, error_size, "is no result of sshload (its schema is \"%s\", not \"" RESULT_SCHEMA "\")",
                        schema == NULL ? "" : schema);
+        make_printable(error);
         return -1;
     }
     read_tally(&reader, document, &result->tally);

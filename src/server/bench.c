@@ -13,6 +13,9 @@
 /* A rate may be exceeded for this long after silence. */
 #define RATE_BURST_S 0.05
 
+/* Longest delay, jitter or stall: longer than any test runs, and far from where a sum of instants overflows. */
+#define DURATION_MAX_US ((uint64_t)(24 * 3600) * (uint64_t)US_PER_S)
+
 enum verb {
     VERB_ECHO,
     VERB_STALL,
@@ -101,7 +104,11 @@ static bool set_value(struct bench *bench, enum unit unit, size_t offset, const 
     case UNIT_SIZE:
         return units_parse_size_bytes(value, field);
     case UNIT_DURATION:
-        return units_parse_duration_us(value, field);
+        if (!units_parse_duration_us(value, &number) || number > DURATION_MAX_US) {
+            return false;
+        }
+        *(uint64_t *)field = number;
+        return true;
     case UNIT_STATUS:
         if (!units_parse_count(value, &number) || number > 255) {
             return false;

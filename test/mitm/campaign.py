@@ -26,12 +26,12 @@ import harness  # noqa: E402
 import rawssh  # noqa: E402
 from proxy import Plan, Proxy  # noqa: E402
 
-LANES = 4               # cases at the same time: most of a case is waiting
-CLIENT_SECONDS = 40     # a client that is not done by then hangs
-SERVER_GIVES_UP = 15    # by then each deadline of OPTIONS has come
+LANES = 6               # cases at the same time: most of a case is waiting
+CLIENT_SECONDS = 60     # a client that is not done by then hangs
+SERVER_GIVES_UP = 30    # by then each deadline of OPTIONS has come
 # Short, so that a connection whose length field was flipped is given up soon; long enough for a slow machine.
-OPTIONS = {"banner-timeout": "2s", "kex-timeout": "3s", "login-timeout": "4s", "no-progress-timeout": "3s",
-           "idle-timeout": "4s", **figures.OPTIONS}
+OPTIONS = {"banner-timeout": "4s", "kex-timeout": "6s", "login-timeout": "8s", "no-progress-timeout": "5s",
+           "idle-timeout": "6s", **figures.OPTIONS}
 
 
 class Broken(Exception):
@@ -39,7 +39,7 @@ class Broken(Exception):
 
 
 def with_rawssh(server, address, plan, data):
-    """True: all came back. Bytes that come back are compared even when the connection fails."""
+    """None when all came back, else what the client saw. What comes back is compared even when the connection fails."""
     client = channel = None
     try:
         client = rawssh.Client(address, ciphers=(plan.cipher,), handshake=False)
@@ -50,13 +50,13 @@ def with_rawssh(server, address, plan, data):
         client.rekey(timeout=SERVER_GIVES_UP)
         client.echo(channel, data[len(data) // 2:], SERVER_GIVES_UP)
         channel.finish(SERVER_GIVES_UP)
-        return True
+        return None
     except AssertionError as error:
         if " within " in str(error):
             raise Broken(f"left hanging: {error}") from None
-        return False
-    except Exception:   # whatever the client trips over, it has seen that the connection is no good
-        return False
+        return str(error)
+    except Exception as error:  # whatever the client trips over, it has seen that the connection is no good
+        return f"{type(error).__name__}: {error}"
     finally:
         if channel is not None and bytes(channel.data) != data[:len(channel.data)]:
             raise Broken("wrong bytes were accepted")
@@ -73,7 +73,7 @@ def with_openssh(server, address, plan, data):
         raise Broken(f"wrong bytes were accepted: {clients.first_difference(result.stdout, data)}")
     if result.returncode == 0 and result.stdout != data:
         raise Broken(f"exit 0 with {len(result.stdout)} of {len(data)} bytes")
-    return result.returncode == 0
+    return f"exit {result.returncode}: {result.stderr[-300:]}" if result.returncode else None
 
 
 def with_sshload(server, address, plan, data):
@@ -88,7 +88,7 @@ def with_sshload(server, address, plan, data):
     out.unlink(missing_ok=True)
     if "mismatch" in errors:
         raise Broken(f"wrong bytes reached sshload: {errors}")
-    return result.returncode == 0
+    return f"exit {result.returncode}: {errors} {result.stderr[-300:]}" if result.returncode else None
 
 
 class Campaign:
@@ -104,15 +104,15 @@ class Campaign:
         data = rawssh.pattern(plan.size, plan.data_seed)
         proxy = Proxy(self.server.address, plan)
         try:
-            whole = globals()[f"with_{plan.client}"](self.server, proxy.address, plan, data)
+            failure = globals()[f"with_{plan.client}"](self.server, proxy.address, plan, data)
         finally:
             proxy.close()
-        if plan.is_harmless and not whole:
-            raise Broken("nothing was tampered with, and the client failed")
+        if plan.is_harmless and failure:
+            raise Broken(f"nothing was tampered with, and the client failed: {failure}")
         with self.lock:
             self.total += 1
-            self.succeeded += whole
-            self.detected += not whole
+            self.succeeded += failure is None
+            self.detected += failure is not None
             for action in proxy.applied:
                 self.applied[action.kind] = self.applied.get(action.kind, 0) + 1
 

@@ -1,0 +1,75 @@
+/* Fuzzes service.h and bench.h: the words of an exec or subsystem request. A client chooses them freely; whatever they
+ * are, there is a service, and a bench that was understood never lets more pass than there is. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/service.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void drive(struct bench *bench)
+{
+    mono_time now = {.ns = NS_PER_S};
+    uint64_t waiting = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        uint64_t allowed = 0;
+        int64_t wait_us = 0;
+        bench_arrived(bench, i * 100, now);
+        waiting += (uint64_t)i * 100;
+        enum bench_verdict verdict = bench_limit(bench, now, waiting, &allowed, &wait_us);
+        if (verdict > BENCH_EXIT || wait_us < 0 ||
+            (verdict == BENCH_GO && (allowed == 0 || allowed > waiting) && waiting > 0)) {
+            abort();
+        }
+        if (verdict == BENCH_GO) {
+            bench_passed(bench, allowed);
+            waiting -= allowed;
+        }
+        now = mono_add_us(now, wait_us > 0 && wait_us < INT64_C(3600) * US_PER_S ? wait_us : US_PER_MS);
+    }
+}
+
+static void check(const char *words, bool test_bench)
+{
+    struct service service;
+    if (service_parse(words, test_bench, &service) != 0) {
+        return;
+    }
+    bool complains = service.kind == SERVICE_COMPLAIN;
+    if (service.kind == SERVICE_NONE || service.kind > SERVICE_COMPLAIN || complains != (service.complaint != NULL)) {
+        abort();
+    }
+    if (complains && (service.complaint[0] == '\0' || strlen(service.complaint) > 1000)) {
+        abort();
+    }
+    if (service.bench != NULL && (!test_bench || service.kind != SERVICE_ECHO)) {
+        abort();
+    }
+    if (service.kind == SERVICE_CHARGEN) {
+        const char *text = service_chargen_at(service.left_bytes);
+        if (text[0] == '\0' || text[SERVICE_CHUNK_BYTES - 1] == '\0') {
+            abort();
+        }
+    }
+    if (service.bench != NULL) {
+        drive(service.bench);
+    }
+    service_free(&service);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *words = malloc(size + 1);
+    if (words == NULL) {
+        return 0;
+    }
+    if (size > 0) {
+        (void)memcpy(words, data, size);
+    }
+    words[size] = '\0';
+    check(words, true);
+    check(words, false);
+    free(words);
+    return 0;
+}
