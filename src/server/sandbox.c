@@ -145,8 +145,13 @@ static int filter_system_calls(struct option_error *error)
 int sandbox_enter(const struct config *config, struct option_error *error)
 {
     struct rlimit none = {0, 0};
-    struct rlimit space = {config->address_space_bytes, config->address_space_bytes};
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || (config->address_space_bytes != 0 && setrlimit(RLIMIT_AS, &space) != 0)) {
+#ifdef SANITIZED
+    uint64_t space_bytes = 0; /* their shadow memory alone is terabytes of address space */
+#else
+    uint64_t space_bytes = config->address_space_bytes;
+#endif
+    struct rlimit space = {space_bytes, space_bytes};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || (space_bytes != 0 && setrlimit(RLIMIT_AS, &space) != 0)) {
         return fail(error, "setrlimit");
     }
     if (drop_root(config, error) != 0) {
