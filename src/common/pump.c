@@ -8,7 +8,7 @@
 
 /* dopoll calls in one turn: a full budget in 4 KiB steps, and as many again for output. A bound, so that no state of
  * libssh's can keep us here. */
-#define DRIVE_STEPS (2 * PUMP_TURN_BYTES / 4096)
+#define DRIVE_STEPS 64
 
 /* How often `turned` is asked again in one turn while everything it produces goes out at once; then the loop gets its
  * chance. */
@@ -172,12 +172,17 @@ static void watch(struct pump *pump, bool held_back)
 static void drive(struct pump *pump)
 {
     uint64_t start = pump->wire.in_bytes;
-    for (size_t step = 0; step < DRIVE_STEPS; step++) {
+    uint64_t seen = start;
+    for (size_t idle_steps = 0; idle_steps < DRIVE_STEPS; idle_steps++) {
         int rc = ssh_event_dopoll(pump->event, 0);
         if (rc == SSH_AGAIN || rc == SSH_ERROR || !pump_is_alive(pump)) {
             break;
         }
-        if (!pump->batched && pump->wire.in_bytes - start >= PUMP_TURN_BYTES) {
+        if (pump->wire.in_bytes != seen) {
+            seen = pump->wire.in_bytes;
+            idle_steps = 0;
+        }
+        if (!pump->batched && seen - start >= PUMP_TURN_BYTES) {
             break;
         }
     }
