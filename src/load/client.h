@@ -75,7 +75,7 @@ struct client {
 
     struct login_state login;
     struct stream *streams; /* [settings->options.channels] */
-    unsigned char *steps;   /* [channels]: how far each has come, see client.c */
+    unsigned char *steps;   /* [channels]: how far each has come, see handshake.c */
     uint32_t first_unready;
 
     enum fault fault; /* how it ended, while CLIENT_ENDING */
@@ -100,6 +100,8 @@ void client_start(struct client *client, int64_t due_ns);
 void client_close(struct client *client);
 /* Ends it with a fault found by the owner. */
 void client_fail(struct client *client, enum fault fault, const char *what);
+/* The same with the class and the words that follow from the session's own error. */
+void client_fail_by_session(struct client *client);
 /* Looks at the deadlines; to be called every now and then. */
 void client_check_deadlines(struct client *client, int64_t now_ns);
 

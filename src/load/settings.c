@@ -426,12 +426,14 @@ static int check_combinations(const struct settings *settings, struct option_err
 
 static void find_user(struct settings *settings)
 {
-    if (settings->options.user != NULL) {
-        (void)snprintf(settings->user, sizeof settings->user, "%s", settings->options.user);
-        return;
-    }
     const struct passwd *entry = getpwuid(getuid());
-    (void)snprintf(settings->user, sizeof settings->user, "%s", entry != NULL ? entry->pw_name : "nobody");
+    const char *home = entry != NULL ? entry->pw_dir : getenv("HOME");
+    (void)snprintf(settings->ssh_directory, sizeof settings->ssh_directory, "%s/.ssh", home == NULL ? "" : home);
+    const char *name = settings->options.user;
+    if (name == NULL) {
+        name = entry != NULL ? entry->pw_name : "nobody";
+    }
+    (void)snprintf(settings->user, sizeof settings->user, "%s", name);
 }
 
 int settings_complete(struct settings *settings, const struct string_list *targets, struct option_error *error)

@@ -87,6 +87,7 @@ struct settings {
     size_t auth_count;
     char *password; /* NULL: none; wiped and freed by settings_free */
     char user[64];
+    char ssh_directory[512]; /* ~/.ssh, looked up once: libssh would read the password file for every session */
 
     unsigned threads;
     uint64_t connections;       /* of this shard */
