@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -155,3 +156,22 @@ def test_install_and_uninstall(tmp_path, prefix):
     changed.write_text((CONF / "sshechod.conf").read_text())
     make("uninstall", f"PREFIX={prefix}", destination=tmp_path)
     assert files_under(tmp_path) == []
+
+
+def test_operations_name_every_figure(serve):
+    text = (harness.ROOT / "docs" / "operations.md").read_text()
+    server = serve(options={"metrics-listen": "127.0.0.1:0"})
+    address = server.wait_line("metrics")["address"]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{address}/metrics", timeout=5) as answer:
+        families = re.findall(r"^# TYPE sshechod_(\w+)", answer.read().decode(), re.M)
+    missing = [each for each in families if not re.search(rf"`[^`]*\b{each}\b[^`]*`", text)]
+    assert families and not missing, f"docs/operations.md does not name {missing}"
+
+
+def test_operations_name_every_reason():
+    text = (harness.ROOT / "docs" / "operations.md").read_text()
+    header = (harness.ROOT / "src" / "server" / "stats.h").read_text()
+    reasons = re.findall(r'^    X\(\w+, "([a-z-]+)"\)', header, re.M)
+    assert len(reasons) > 20
+    assert not [each for each in reasons if f"`{each}`" not in text]
