@@ -125,6 +125,7 @@ class Server:
         self.command += [str(each) for each in arguments]
         self.environment = {**os.environ, **(environment or {})}
         self.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
+        self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8")    # freed memory is to be seen as freed
         self.limit = limit
         self.process = None
         self.addresses = []

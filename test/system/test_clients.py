@@ -113,17 +113,17 @@ def test_openssh_multiplexed_sessions(server):
 
 @pytest.mark.parametrize("limit", ["100K", "1M"])
 def test_openssh_rekey_storm(server, limit):
-    jobs = [(openssh(server, options=[f"RekeyLimit={limit}"]), pattern(8_000_000, seed)) for seed in range(3)]
+    jobs = [(openssh(server, options=[f"RekeyLimit={limit}"]), pattern(5_000_000, seed)) for seed in range(3)]
     for result, (_, data) in zip(run_many(server, jobs), jobs):
         assert_echo(result, data)
 
 
 def test_rekey_storm_from_both_sides(serve):
     server = serve(options={"rekey-bytes": "200K", "rekey-interval": "1s"})
-    jobs = [(openssh(server, options=["RekeyLimit=300K"]), pattern(8_000_000, 1)),
-            (openssh(server), pattern(20_000_000, 2)),
-            (clients.dbclient(server), pattern(5_000_000, 3)),
-            (clients.plink(server), pattern(5_000_000, 4))]
+    jobs = [(openssh(server, options=["RekeyLimit=300K"]), pattern(4_000_000, 1)),
+            (openssh(server), pattern(10_000_000, 2)),
+            (clients.dbclient(server), pattern(3_000_000, 3)),
+            (clients.plink(server), pattern(3_000_000, 4))]
     for result, (_, data) in zip(run_many(server, jobs), jobs):
         assert_echo(result, data)
 
@@ -141,7 +141,7 @@ def test_openssh_multiplexed_with_rekeys(server):
                               env=clients.environment(server), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         harness.wait_until(path.exists, 10, "the master's socket")
-        jobs = [(openssh(server, options=[f"ControlPath={path}"]), pattern(3_000_000, seed)) for seed in range(4)]
+        jobs = [(openssh(server, options=[f"ControlPath={path}"]), pattern(2_000_000, seed)) for seed in range(4)]
         for result, (_, data) in zip(run_many(server, jobs), jobs):
             assert_echo(result, data)
     finally:
