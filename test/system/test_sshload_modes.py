@@ -1,6 +1,8 @@
 """sshload in every mode, against sshechod, OpenSSH and Dropbear; every result is checked by sshload_helpers."""
 
 import contextlib
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -8,7 +10,7 @@ import time
 import pytest
 
 import harness
-from sshload_helpers import DROPBEAR, SSHD, dropbear, finish_load, listener, load, openssh, run_tool, start_load
+from sshload_helpers import DROPBEAR, SSHD, dropbear, finish_load, listener, load, openssh, run_tool, start_load, target_of
 
 GCM = "aes128-gcm@openssh.com"
 
@@ -165,6 +167,13 @@ def test_local_addresses_take_turns(server, tmp_path):
     assert peers == {"127.0.0.2", "127.0.0.3"}
 
 
+@pytest.mark.parametrize("options", [
+    ["--pty"], ["--request", "exec:anything"], ["--request", "subsystem:anything"], ["--content", "binary"],
+    ["--content", "text"], ["--compression", "zlib@openssh.com,none"], ["-C", 9], ["-s", "1"], ["-s", "200K", "-n", 40]])
+def test_ways_to_an_echo(server, tmp_path, options):
+    clean(load(tmp_path, "-c", 2, "-n", 100, *options, target=server))
+
+
 def test_ipv6(serve, tmp_path):
     server = serve(listen=("[::1]:0",))
     clean(load(tmp_path, "-n", 50, target=server))
@@ -253,17 +262,23 @@ def test_password_from_a_file_and_from_the_environment(serve, tmp_path):
 
 
 @contextlib.contextmanager
-def password_server(password):
+def password_server(password, keyboard=False):
     import threading
     import paramiko
     key = paramiko.ECDSAKey.generate()
 
     class Interface(paramiko.ServerInterface):
         def check_auth_password(self, username, given):
-            return paramiko.AUTH_SUCCESSFUL if given == password else paramiko.AUTH_FAILED
+            return paramiko.AUTH_SUCCESSFUL if given == password and not keyboard else paramiko.AUTH_FAILED
+
+        def check_auth_interactive(self, username, submethods):
+            return paramiko.InteractiveQuery("Login", "", ("Word?", False))
+
+        def check_auth_interactive_response(self, responses):
+            return paramiko.AUTH_SUCCESSFUL if responses == [password] else paramiko.AUTH_FAILED
 
         def get_allowed_auths(self, username):
-            return "password"
+            return "keyboard-interactive" if keyboard else "password"
 
         def check_channel_request(self, kind, chanid):
             return paramiko.OPEN_SUCCEEDED
@@ -287,6 +302,32 @@ def password_server(password):
 
     with listener(serve_one) as address:
         yield address
+
+
+def test_keyboard_interactive(tmp_path):
+    with password_server("correct horse", keyboard=True) as address:
+        password = tmp_path / "password"
+        password.write_text("correct horse\n")
+        clean(load(tmp_path, "-n", 5, "-c", 2, "--password-file", password, target=address))
+        password.write_text("battery staple\n")
+        outcome = load(tmp_path, "-n", 5, "-c", 1, "--auth", "keyboard-interactive", "--password-file", password,
+                       target=address)
+        assert outcome.code == 1 and outcome.errors["authentication"] == 1
+
+
+@pytest.mark.skipif(SSHD is None, reason="no sshd here")
+def test_agent(tmp_path):
+    with openssh(tmp_path) as daemon:
+        path = tmp_path / "agent"
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+        try:
+            harness.wait_until(path.exists, 5, "agent")
+            environment = {"PATH": "/usr/bin", "HOME": str(tmp_path), "SSH_AUTH_SOCK": str(path)}
+            subprocess.run(["ssh-add", "-q", str(daemon.identity)], env=environment, check=True, capture_output=True)
+            clean(load(tmp_path, "-n", 20, "-c", 2, "--request", "exec:cat", target=daemon, env=environment))
+        finally:
+            agent.terminate()
+            agent.wait()
 
 
 def host_key_of(server):
@@ -328,6 +369,20 @@ def test_interval_lines(server, tmp_path):
     lines = [line for line in outcome.report.splitlines() if "echoes/s=" in line]
     assert len(lines) >= 3
     assert all("errors=0" in line for line in lines)
+
+
+def test_progress_line_on_a_terminal(server, tmp_path):
+    outside, inside = pty.openpty()
+    process = subprocess.Popen([str(harness.SSHLOAD), "-d", "1200ms", "-c", "2", target_of(server)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=inside)
+    os.close(inside)
+    seen = b""
+    with contextlib.suppress(OSError):  # the far end closes
+        while piece := os.read(outside, 4096):
+            seen += piece
+    os.close(outside)
+    assert process.wait(20) == 0
+    assert seen.count(b"\r") >= 2 and b"echoes/s=" in seen and b"\n" not in seen
 
 
 @pytest.mark.parametrize("condition, code", [

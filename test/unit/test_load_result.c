@@ -199,6 +199,53 @@ static void test_empty_result_has_no_figures(void **state)
     result_free(&result);
 }
 
+static void collect(const char *sentence, void *data)
+{
+    char *all = data;
+    (void)strncat(all, sentence, 2000 - strlen(all));
+}
+
+static void test_remarks(void **state)
+{
+    (void)state;
+    struct result result;
+    char said[2048] = "";
+    fill(&result, 1, 1, 1000);
+    result_remarks(&result, collect, said);
+    assert_string_equal(said, "");
+    assert_false(result_is_client_bound(&result));
+
+    result.tally.busiest_thread_cpu = 0.95;
+    result_remarks(&result, collect, said);
+    assert_non_null(strstr(said, "client-bound: a generator thread used 95 %"));
+    assert_true(result_is_client_bound(&result));
+    result.tally.busiest_thread_cpu = 0.2;
+
+    for (int i = 0; i < 100; i++) { /* p99 of the slip 2 ms, of the latency 1 ms */
+        histogram_record(tally_histogram(&result.tally, HISTOGRAM_SLIP), 2000);
+    }
+    assert_false(result_is_client_bound(&result));
+    result.open_loop = true;
+    assert_true(result_is_client_bound(&result));
+    histogram_record_many(tally_histogram(&result.tally, HISTOGRAM_LATENCY), 1000000, 1000);
+    assert_false(result_is_client_bound(&result)); /* beside a latency of 1 s it does not matter */
+
+    (void)snprintf(result.mode, sizeof result.mode, "stream");
+    result.tally.bytes = 10000000; /* 1 MB/s */
+    result.tally.stops_at_window = 10;
+    result.tally.window_limit_bytes_per_s = 1.2e6;
+    assert_true(result_is_window_limited(&result));
+    result.tally.window_limit_bytes_per_s = 1e9;
+    assert_false(result_is_window_limited(&result));
+
+    result.tally.failed++;
+    said[0] = '\0';
+    result_remarks(&result, collect, said);
+    assert_non_null(strstr(said, "inconsistent"));
+    assert_true(result_is_bad(&result));
+    result_free(&result);
+}
+
 /* ---- gates ---- */
 
 static bool crossed(const char *text, const struct result *result)
@@ -325,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_json_and_back),
         cmocka_unit_test(test_damaged_json_is_refused),
         cmocka_unit_test(test_empty_result_has_no_figures),
+        cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_merge_adds_counts_not_percentiles),
         cmocka_unit_test(test_merge_refuses_what_does_not_match),
