@@ -59,8 +59,9 @@ int handshake_set_options(struct client *client, ssh_session session)
 
 void handshake_finish_phase(struct client *client, enum tally_phase phase, int64_t now_ns)
 {
-    histogram_record(tally_histogram(client->shared->tally, HISTOGRAM_HANDSHAKE_PARTS + phase),
-                     (now_ns - client->phase_ns) / NS_PER_US);
+    histogram_record(
+        tally_histogram(client->shared->tally, (enum tally_histogram)((int)HISTOGRAM_HANDSHAKE_PARTS + (int)phase)),
+        (now_ns - client->phase_ns) / NS_PER_US);
     client->phase_ns = now_ns;
 }
 
