@@ -37,6 +37,8 @@ struct pump_owner {
     /* After libssh has been driven: move what can be moved (read residue, write). Returns true if it held output back
      * because pump_pending_bytes was high: it is called again as soon as there is room, without new input. */
     bool (*turned)(struct pump *pump, void *data);
+    /* The turn is over and its output sent as far as the socket took it; may be NULL. */
+    void (*settled)(struct pump *pump, void *data);
     /* The session cannot go on: socket closed or failed, protocol error. Called once. */
     void (*dead)(struct pump *pump, void *data);
 };

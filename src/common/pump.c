@@ -230,6 +230,9 @@ void pump_turn(struct pump *pump)
     pump->in_turn = false;
     if (pump_is_alive(pump)) {
         watch(pump, held_back);
+        if (pump->owner->settled != NULL) {
+            pump->owner->settled(pump, pump->owner_data);
+        }
     } else if (!pump->death_told) {
         pump->death_told = true;
         ev_io_stop(pump->loop, &pump->io);

@@ -195,9 +195,18 @@ static bool on_turned(struct pump *pump, void *data)
         connection_close(c, REASON_SESSION_BYTES);
         return false;
     }
-    report_memory(c);
-    deadline_after_turn(c);
     return held_back;
+}
+
+/* What could be sent has been sent: only now is what waits known. */
+static void on_settled(struct pump *pump, void *data)
+{
+    (void)pump;
+    struct connection *c = data;
+    if (c->phase != PHASE_CLOSING) {
+        report_memory(c);
+        deadline_after_turn(c);
+    }
 }
 
 static void on_dead(struct pump *pump, void *data)
@@ -224,7 +233,8 @@ static void on_turning(struct pump *pump, void *data)
     stats_set(&c->set->stats->last_source, c->source);
 }
 
-static const struct pump_owner pump_owner = {.turning = on_turning, .turned = on_turned, .dead = on_dead};
+static const struct pump_owner pump_owner = {
+    .turning = on_turning, .turned = on_turned, .settled = on_settled, .dead = on_dead};
 
 /* ---- birth ------------------------------------------------------------------------------------------------------- */
 
