@@ -501,6 +501,7 @@ int master_run(struct config *config, int argc, char **argv)
     m->argc = argc;
     m->argv = argv;
     m->status = 2;
+    (void)signal(SIGPIPE, SIG_IGN); /* before the first log line: stderr may be a pipe that nobody reads any more */
     m->fd_limit = net_raise_fd_limit();
     m->generation = generation_create(config, NULL, &error);
     if (m->generation == NULL || listeners_open(&m->listeners, m->generation->config, NULL, &error) != 0 ||
@@ -524,7 +525,6 @@ int master_run(struct config *config, int argc, char **argv)
         goto out;
     }
     m->status = 0;
-    (void)signal(SIGPIPE, SIG_IGN);
     log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
              log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit));
     hostkeys_log(&m->generation->keys);
