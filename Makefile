@@ -66,10 +66,15 @@ $(BUILD)/test/test_%: test/unit/test_%.c $(COMMON)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -MF $@.d -o $@ $(filter-out %.h,$^) $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcmocka
 
+# Preloaded by tests: lets one allocation fail.
+$(BUILD)/test/failing_malloc.so: test/faults/failing_malloc.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O1 -Wall -Wextra -shared -fPIC -o $@ $<
+
 check: all check-unit check-system check-hostile
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
-check-system: all
+check-system: all bench-tools
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system
 check-hostile: all
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/hostile

@@ -86,7 +86,7 @@ class Flow:
             out += data[:place]
             data, at = data[place:], action.offset
             self.applied.append(action)
-            if action.kind == "flip":
+            if action.kind == "flip" and data:
                 data = bytes([data[0] ^ 1 << action.bit]) + data[1:]
             elif action.kind == "drop":
                 data, at = data[action.count:], at + min(action.count, len(data))

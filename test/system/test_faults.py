@@ -1,0 +1,426 @@
+"""Faults of the system around the server, in numbers: how many, what they cost, how soon all is well again.
+
+Each test prints one line of figures (pytest -s). FAULTS=full, as scripts/faults sets it, does more of everything.
+What test/hostile has already (rows 50 to 58: accept errors, clock steps, resets in each phase) is not repeated here.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import random
+import resource
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+import figures
+import harness
+import rawssh
+from harness import wait_until
+from rawssh import pattern
+
+FULL = os.environ.get("FAULTS") == "full"
+GONE = (ConnectionError, OSError, rawssh.PacketError)
+
+
+def tell(text):
+    print(f"\nfaults: {text}")
+
+
+def echoes(server, data=b"x"):
+    """One whole session; False if there was no service."""
+    try:
+        with rawssh.Client(server.address) as client:
+            return client.login().echo(client.shell(), data) == data
+    except (*GONE, AssertionError):
+        return False
+
+
+def wait_service(server, timeout=15):
+    """Seconds until a session works."""
+    start = time.monotonic()
+    wait_until(lambda: echoes(server), timeout, "service")
+    return time.monotonic() - start
+
+
+# ---- memory
+
+class Plan:
+    """What failing_malloc.so reads."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_bytes(bytes(16))
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 16)
+
+    def arm(self, count):
+        self.map[:] = struct.pack("<qq", count, 0)
+
+    def fired(self):
+        return struct.unpack("<qq", self.map)[1] > 0
+
+
+@pytest.fixture
+def failing_malloc():
+    if harness.is_sanitized():
+        pytest.skip("a preloaded allocator and ASan do not go together")
+    library = harness.BUILD / "test" / "failing_malloc.so"
+    subprocess.run(["make", "-s", f"BUILD={harness.BUILD}", str(library)], cwd=harness.ROOT, check=True)
+    return library
+
+
+def whole_session(server):
+    """Every phase of a connection, a re-key included. True, or False when it was cut off; wrong bytes are an error."""
+    data = pattern(3000)
+    channel = None
+    client = None
+    try:
+        client = rawssh.Client(server.address)
+        client.login()
+        channel = client.shell()
+        client.echo(channel, data[:1000], 4)
+        client.rekey(timeout=4)
+        client.echo(channel, data[1000:], 4)
+        channel.finish(4)
+        return True
+    except GONE:
+        return False
+    except AssertionError as refusal:   # of the login, the channel or the shell; time that runs out is an error
+        if "refused" not in str(refusal):
+            raise
+        return False
+    finally:
+        if channel is not None:
+            assert bytes(channel.data) == data[:len(channel.data)], "wrong bytes after a failed allocation"
+        if client is not None:
+            client.violations.clear()
+            client.close()
+
+
+def test_allocation_failures_one_by_one(serve, failing_malloc, tmp_path):
+    """The Nth allocation of a connection fails, for each N there is (in short runs, for some of them)."""
+    plan = Plan(tmp_path / "plan")
+    short = {"banner-timeout": "2s", "kex-timeout": "2s", "login-timeout": "2s", "no-progress-timeout": "2s",
+             "idle-timeout": "2s"}
+    server = serve(environment={"LD_PRELOAD": str(failing_malloc), "FAULT_PLAN": str(plan.path)},
+                   options={**figures.OPTIONS, **short})
+    assert whole_session(server) and whole_session(server)
+    deadline = time.monotonic() + (600 if FULL else 15)
+    source = random.Random(1)
+    faults = served = cut = lost = n = 0
+    worst = 0.0
+    while time.monotonic() < deadline:
+        n += 1 if FULL else source.randrange(1, 8)
+        before = server.workers()
+        plan.arm(n)
+        whole = whole_session(server)
+        fired = plan.fired()
+        plan.arm(0)
+        if not fired:
+            assert whole, "a session failed without a fault"
+            break
+        faults, served, cut = faults + 1, served + whole, cut + (not whole)
+        if server.workers() != before:
+            lost += 1
+            worst = max(worst, wait_service(server))
+    assert faults > 20, f"only {faults} faults"
+    wait_service(server)
+    wait_until(lambda: figures.metric(server, "connections") == 0, 10, "end of all connections")
+    tell(f"{faults} failed allocations (up to the {n}th of a connection): {served} connections went on exactly, {cut} were "
+         f"ended, 0 wrong bytes; worker lost {lost} times, service again within {worst:.2f} s")
+    assert lost <= faults // 10, "failed allocations bring workers down"
+
+
+# ---- file descriptors
+
+def test_1000_connections_and_64_fds(serve):
+    server = serve(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    worker = server.worker
+    with rawssh.Client(server.address) as first:
+        first.login()
+        channel = first.shell()
+        crowd = []
+        for _ in range(1000):
+            with contextlib.suppress(OSError):
+                crowd.append(rawssh.connect(server.address))
+        wait_until(lambda: server.lines("accept_paused"), 10, "the pause")
+        before, start = harness.cpu_seconds(worker) + harness.cpu_seconds(server.pid), time.monotonic()
+        time.sleep(2)
+        used = harness.cpu_seconds(worker) + harness.cpu_seconds(server.pid) - before
+        share = used / (time.monotonic() - start)
+        assert share < 0.05, f"{100 * share:.1f} % of a core while there are no fds"
+        assert first.echo(channel, pattern(100_000)) == pattern(100_000)
+        for sock in crowd:
+            sock.close()
+        recovery = wait_service(server)
+        assert first.echo(channel, b"y") == b"y"
+    assert server.workers() == [worker]
+    tell(f"{len(crowd)} connections at 64 fds: {100 * share:.1f} % CPU while paused, service {recovery:.2f} s after they left")
+
+
+# ---- clients that stop, or go
+
+def load(server, *arguments, retry=False):
+    result = server.directory / f"load-{time.monotonic_ns()}.json"
+    command = [str(harness.SSHLOAD), "-q", "--no-progress", "--json", str(result), *arguments,
+               f"tester@{server.address[0]}:{server.port}"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return process, result
+
+
+def outcome(process, result, timeout=60):
+    """(exit code, the JSON result) of a finished load."""
+    try:
+        _, error = process.communicate(timeout=timeout)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert result.exists(), f"sshload ended with {process.returncode} and no result: {error[-500:]}"
+    return process.returncode, json.loads(result.read_text())
+
+
+def test_many_clients_stand_still(serve):
+    """All clients of a process are stopped in the middle of their streams, then continued: nothing is missing."""
+    clients = 1000 if FULL else 100
+    server = serve(options=figures.OPTIONS)
+    worker = server.worker
+    process, result = load(server, "-m", "stream", "-c", str(clients), "--connecting", "16", "-d", "6s", "-T", "60s",
+                           "--handshake-timeout", "60s", "--drain-timeout", "60s")
+    try:
+        wait_until(lambda: figures.metric(server, "channels") >= clients, 60, f"{clients} streams")
+        wait_until(lambda: figures.metric(server, "received_bytes_total") > 100_000 * clients, 60, "traffic")
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)       # what is on its way arrives
+        before, rss = harness.cpu_seconds(worker), harness.rss_kib(worker)
+        with rawssh.Client(server.address) as other:
+            other.login()
+            channel = other.shell()
+            start = time.monotonic()
+            for number in range(50):
+                assert other.echo(channel, pattern(200, number)) == pattern(200, number)
+                time.sleep(0.02)
+            assert time.monotonic() - start < 10
+        used = harness.cpu_seconds(worker) - before
+        assert used < 0.3, f"{used:.2f} s of CPU for clients that stand still"
+        assert harness.rss_kib(worker) < rss * 1.1 + 2048, "memory grows while clients stand still"
+    finally:
+        process.send_signal(signal.SIGCONT)
+    code, answer = outcome(process, result)
+    assert code == 0 and not answer["errors"], f"{code}: {answer['errors']}"
+    wait_until(lambda: figures.metric(server, "connections") == 0, 20, "end of all connections")
+    tell(f"{clients} clients stopped and continued: {answer['summary']['bytes']} bytes echoed exactly, worker's CPU meanwhile "
+         f"{used:.2f} s, its memory {rss // 1024} MiB ({rss // clients} KiB a client)")
+
+
+def test_resets_at_random_moments(serve):
+    """A reset (SO_LINGER 0) after some bytes or some milliseconds of a session: banner to re-key."""
+    rounds = 2000 if FULL else 150
+    server = serve(options=figures.OPTIONS)
+    assert whole_session(server)
+    fds, rss = harness.fd_count(server.worker), harness.rss_kib(server.worker)
+    source = random.Random(3)
+    for _ in range(rounds):
+        client = rawssh.Client(server.address, handshake=False)
+        client.send_banner()
+        client.start_kex()
+        steps = source.randrange(1, 30)
+        with contextlib.suppress(*GONE):
+            for step in range(steps):
+                client.step(0.002)
+                if step == 6 and client.kex_count:
+                    client.send(client.auth_request("tester", "none"))
+                if client.kex_count and step == 2:
+                    client.send(rawssh.byte(rawssh.SERVICE_REQUEST) + rawssh.string("ssh-userauth"))
+                if client.authenticated and not client.channels:
+                    client.open(wait=False)
+                for channel in client.channels.values():
+                    if channel.opened and not channel.sent:
+                        channel.shell(wait=False)
+                        channel.feed(pattern(40_000))
+                    elif channel.received and source.random() < 0.2 and not client.exchanging:
+                        client.start_kex()
+        client.violations.clear()
+        client.reset()
+    wait_until(lambda: figures.metric(server, "connections") == 0, 10, "end of all connections")
+    by_phase = {}
+    for line in server.lines("close"):
+        by_phase[line["phase"]] = by_phase.get(line["phase"], 0) + 1
+    assert len(by_phase) >= 3, f"resets in {by_phase} alone"
+    assert echoes(server)
+    wait_until(lambda: harness.fd_count(server.worker) <= fds, 10, "return of the fds")
+    if not harness.is_sanitized():
+        wait_until(lambda: harness.rss_kib(server.worker) < rss * 1.05 + 1024, 5, "return of the memory")
+    tell(f"{rounds} resets, by phase {by_phase}: no worker lost, fds and memory back to base")
+
+
+# ---- processes that are killed
+
+def home_of(server, client):
+    """The worker that holds a client's connection."""
+    peer = "%s:%d" % client.sock.getsockname()[:2]
+    return int(server.wait_line("accept", peer=peer)["pid"])
+
+
+def test_workers_killed_under_load(serve):
+    """kill -9 of one worker after the other under load: their clients come back, the others notice nothing."""
+    kills = 20 if FULL else 4
+    server = serve(workers=2, options=figures.OPTIONS)
+    kept = 0
+    process, result = load(server, "-m", "ping", "-c", "40", "-r", "400", "-d", f"{kills * 1.2 + 1}s", "--retry", "50ms",
+                           "-T", "5s")
+    worst = 0.0
+    wait_until(lambda: figures.metric(server, "connections") >= 40, 20, "the load")
+    for _ in range(kills):
+        workers = wait_until(lambda: len(server.workers()) == 2 and server.workers(), 5, "two workers")
+        keepers = [rawssh.Client(server.address).login() for _ in range(6)]
+        channels = [client.shell() for client in keepers]
+        homes = [home_of(server, client) for client in keepers]
+        victim, spared = sorted(workers, key=homes.count)
+        os.kill(victim, signal.SIGKILL)
+        start = time.monotonic()
+        wait_until(lambda: len(set(server.workers()) - {victim}) == 2, 5, "another worker")
+        worst = max(worst, time.monotonic() - start)
+        for client, channel, home in zip(keepers, channels, homes):
+            if home == spared:
+                assert client.echo(channel, pattern(5000)) == pattern(5000)
+                kept += 1
+            client.close()
+        time.sleep(0.3)
+    code, answer = outcome(process, result)
+    errors = {name: entry["count"] for name, entry in answer["errors"].items()}
+    assert set(errors) <= {"closed", "not-issued", "refused"}, f"beside lost connections there were {errors}"
+    assert answer["summary"]["ok"] > 0.5 * answer["summary"]["started"]
+    assert echoes(server)
+    tell(f"{kills} workers killed under load: replaced within {worst:.2f} s, {answer['summary']['ok']} messages echoed exactly, "
+         f"operations lost with the workers {errors}; {kept} sessions of the other worker watched, none lost")
+
+
+def test_master_killed_under_load(serve):
+    """The workers go when their master does, after a drain; a new server has the port at once."""
+    server = serve(workers=2, options={"drain-timeout": "2s"})
+    client = rawssh.Client(server.address).login()
+    channel = client.shell()
+    process, result = load(server, "-m", "ping", "-c", "20", "-d", "3s", "-T", "2s")
+    wait_until(lambda: len(server.lines("accept")) >= 21, 20, "the load")
+    workers = server.workers()
+    os.kill(server.pid, signal.SIGKILL)
+    start = time.monotonic()
+    server.process.wait()
+    try:
+        successor = serve(listen=(f"127.0.0.1:{server.port}",))
+        again = time.monotonic() - start
+        assert echoes(successor)
+        assert client.echo(channel, pattern(20_000)) == pattern(20_000), "a session is to go on until the drain is over"
+        wait_until(lambda: not any(harness.is_running(pid) for pid in workers), 10, "end of the orphaned workers")
+        left = time.monotonic() - start
+        client.wait_end(5)
+        client.close()
+        code, answer = outcome(process, result)
+        assert "mismatch" not in answer["errors"]
+    finally:
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        server.expected_exit = -signal.SIGKILL
+    tell(f"master killed under load: the port served again after {again:.2f} s, sessions went on to the drain deadline (2 s), "
+         f"orphans gone after {left:.2f} s")
+
+
+# ---- a log that cannot be written
+
+@pytest.mark.parametrize("sink", ["/dev/full", "closed pipe"])
+def test_log_cannot_be_written(serve, sink):
+    def spoil():
+        if sink == "/dev/full":
+            fd = os.open(sink, os.O_WRONLY)
+        else:
+            reading, fd = os.pipe()
+            os.close(reading)
+        os.dup2(fd, 2)
+    server = serve(workers=2, options={**figures.OPTIONS, "metrics-listen": f"127.0.0.1:{free_port()}"}, limit=spoil)
+    sessions = 50
+    for number in range(sessions):
+        assert echoes(server, pattern(1000, number))
+    server.signal(signal.SIGHUP)
+    server.signal(signal.SIGUSR1)
+    assert echoes(server)
+    assert server.process.poll() is None
+    tell(f"log on {sink}: {sessions} sessions echoed exactly")
+
+
+def free_port():
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+# ---- a worker that spins
+
+def libssh_version(server):
+    return tuple(int(part) for part in server.wait_line("start")["libssh"].split("/")[0].split(".")[:2])
+
+
+def make_it_spin(client):
+    """Opens with maximum packet size 10 and asks for an echo (SECURITY.md says why)."""
+    channel = client.open(max_packet=10, window=1 << 20)
+    channel.shell(wait=False)
+    channel.feed(bytes(30_000))
+    for _ in range(20):
+        client.step(0.01)
+    client.violations.clear()
+
+
+def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
+    server = serve(workers=2, options={"profile": "exposed", "allow-anonymous": "yes"})
+    if libssh_version(server) >= (0, 11):
+        pytest.skip("this libssh does not spin at maximum packet size 10")
+    worst = 0.0
+    held_off = rounds = kept = 0
+    while not held_off and rounds < 6:
+        rounds += 1
+        keepers = [rawssh.Client(server.address).login() for _ in range(6)]
+        channels = [client.shell() for client in keepers]
+        homes = [home_of(server, client) for client in keepers]
+        client = rawssh.Client(server.address).login()
+        victim = home_of(server, client)
+        start = time.monotonic()
+        make_it_spin(client)
+        wait_until(lambda: victim not in server.workers() and len(server.workers()) == 2, 6, "replacement")
+        worst = max(worst, time.monotonic() - start)
+        client.close()
+        for keeper, channel, home in zip(keepers, channels, homes):
+            if home != victim:
+                assert keeper.echo(channel, pattern(3000)) == pattern(3000)
+                kept += 1
+            keeper.close()
+        held_off = not echoes(server)
+    assert worst < 3, f"replacement took {worst:.1f} s"
+    assert held_off, f"not held off after {rounds} times"
+    assert server.wait_line("refuse")["reason"] == "held-off"
+    tell(f"worker spun {rounds} times: replaced within {worst:.2f} s of the request, {kept} sessions of the other worker "
+         f"watched, none lost; the source is held off after {rounds} times")
+
+
+# ---- several at once
+
+@pytest.mark.skipif(not FULL, reason="long: scripts/faults runs it")
+def test_reconnect_storm_of_1000(serve):
+    server = serve(workers=2, options=figures.OPTIONS)
+    process, result = load(server, "-m", "hold", "-c", "1000", "--connecting", "64", "-d", "20s", "--retry", "10ms",
+                           "--handshake-timeout", "60s")
+    wait_until(lambda: figures.metric(server, "connections", state="open") >= 1000, 60, "1,000 sessions")
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    start = time.monotonic()
+    wait_until(lambda: figures.metric(server, "connections", state="open") >= 1000, 60, "1,000 sessions again")
+    back = time.monotonic() - start
+    outcome(process, result)
+    tell(f"both workers killed with 1,000 sessions: all back after {back:.1f} s")
+
+
