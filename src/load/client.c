@@ -157,8 +157,9 @@ static bool all_closed(const struct client *client)
     return true;
 }
 
-/* What the data callbacks found. False when the connection has been failed for it. */
-static bool channels_healthy(struct client *client)
+/* What the data callbacks found. False when the connection has been failed for it. An EOF alone gets some patience:
+ * exit status and CLOSE follow it as a rule, and tell more. */
+static bool channels_healthy(struct client *client, bool patient)
 {
     for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
         const struct stream *stream = &client->streams[i];
@@ -166,7 +167,7 @@ static bool channels_healthy(struct client *client)
             client_fail(client, FAULT_MISMATCH, stream->complaint != NULL ? stream->complaint : "wrong content");
             return false;
         }
-        if (stream->remote_closed || (stream->remote_eof && !stream->one_way)) {
+        if (stream->remote_closed || (!patient && stream->remote_eof && !stream->one_way)) {
             char text[128];
             (void)snprintf(text, sizeof text, "the peer ended channel %llu (exit status %d)",
                            (unsigned long long)stream->number, stream->exit_status);
@@ -184,7 +185,7 @@ static bool on_turned(struct pump *pump, void *data)
     if (client->state < CLIENT_FIRST_ECHO && !handshake_to_channels(client)) {
         return false;
     }
-    if ((client->state == CLIENT_FIRST_ECHO || client->state == CLIENT_UP) && !channels_healthy(client)) {
+    if ((client->state == CLIENT_FIRST_ECHO || client->state == CLIENT_UP) && !channels_healthy(client, true)) {
         return false;
     }
     if (client->state == CLIENT_FIRST_ECHO && !handshake_first_echo(client)) {
@@ -205,7 +206,7 @@ static void on_dead(struct pump *pump, void *data)
     struct client *client = data;
     if (client->state == CLIENT_CLOSING && all_closed(client)) {
         end(client, FAULT_NONE);
-    } else if (client->state >= CLIENT_FIRST_ECHO && client->state <= CLIENT_UP && !channels_healthy(client)) {
+    } else if (client->state >= CLIENT_FIRST_ECHO && client->state <= CLIENT_UP && !channels_healthy(client, false)) {
         return; /* what the channels know is the better story */
     } else {
         client_fail_by_session(client);
@@ -340,6 +341,9 @@ static void check_oldest(struct client *client, int64_t now_ns)
 
 void client_check_deadlines(struct client *client, int64_t now_ns)
 {
+    if ((client->state == CLIENT_FIRST_ECHO || client->state == CLIENT_UP) && !channels_healthy(client, false)) {
+        return;
+    }
     if (client->state == CLIENT_UP) {
         check_oldest(client, now_ns);
     }

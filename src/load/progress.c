@@ -3,6 +3,7 @@
 #include "sshecho/units.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static uint64_t live(const _Atomic uint64_t *counter)
@@ -30,13 +31,12 @@ static void show(struct progress *p)
         (void)units_human_duration(mean, sizeof mean, (double)(latency_us - p->latency_sum_us) / (double)done);
     }
     const char *phase = atomic_load((_Atomic int64_t *)&p->control->gate_ns) == 0 ? "ramp" : "load";
-    (void)fprintf(p->on_terminal ? stderr : stdout,
-                  "%s%7.1fs  %s  sessions=%llu  handshakes/s=%.0f  echoes/s=%.0f  MB/s=%.2f  mean=%s  errors=%llu%s",
-                  p->on_terminal ? "\r\x1b[K" : "", mono_s_between(p->started, now), phase,
-                  (unsigned long long)sessions, (double)(handshakes - p->handshakes) / seconds, (double)done / seconds,
-                  (double)(bytes - p->bytes) / 1e6 / seconds, mean, (unsigned long long)errors,
-                  p->on_terminal ? "" : "\n");
-    (void)fflush(p->on_terminal ? stderr : stdout);
+    (void)fprintf(
+        p->out, "%s%7.1fs  %s  sessions=%llu  handshakes/s=%.0f  echoes/s=%.0f  MB/s=%.2f  mean=%s  errors=%llu%s",
+        p->on_terminal ? "\r\x1b[K" : "", mono_s_between(p->started, now), phase, (unsigned long long)sessions,
+        (double)(handshakes - p->handshakes) / seconds, (double)done / seconds,
+        (double)(bytes - p->bytes) / 1e6 / seconds, mean, (unsigned long long)errors, p->on_terminal ? "" : "\n");
+    (void)fflush(p->out);
     p->echoes = echoes;
     p->bytes = bytes;
     p->errors = errors;
@@ -59,6 +59,7 @@ void progress_start(struct progress *progress, const struct settings *settings, 
     *progress = (struct progress){.settings = settings, .workers = workers, .control = control, .loop = loop};
     progress->started = progress->last = mono_now();
     progress->on_terminal = o->interval_us == 0;
+    progress->out = progress->on_terminal || (o->json != NULL && strcmp(o->json, "-") == 0) ? stderr : stdout;
     progress->active = o->interval_us > 0 || (o->progress && !o->quiet && isatty(STDERR_FILENO));
     if (progress->active) {
         double every_s = o->interval_us > 0 ? (double)o->interval_us / 1e6 : 0.5;

@@ -1,8 +1,8 @@
 /*
  * progress.h - room: what a person sees while a run goes on.
  *
- * Lines at an interval on stdout, or one line on a terminal, from the live counters. Owns its timer and the figures of
- * the last interval; reads the workers' counters only.
+ * Lines at an interval on stdout (stderr while the JSON goes to stdout), or one line on a terminal, from the live
+ * counters. Owns its timer and the figures of the last interval; reads the workers' counters only.
  */
 #ifndef SSHLOAD_PROGRESS_H
 #define SSHLOAD_PROGRESS_H
@@ -11,6 +11,7 @@
 #include "load/worker.h"
 
 #include <ev.h>
+#include <stdio.h>
 
 struct progress {
     const struct settings *settings;
@@ -20,7 +21,8 @@ struct progress {
     ev_timer timer;
     mono_time started, last;
     uint64_t echoes, bytes, errors, handshakes, latency_sum_us; /* as last seen */
-    bool on_terminal;                                           /* one line on stderr, over and over */
+    FILE *out;
+    bool on_terminal; /* one line on stderr, over and over */
     bool active;
 };
 

@@ -1,6 +1,7 @@
 """sshload in every mode, against sshechod, OpenSSH and Dropbear; every result is checked by sshload_helpers."""
 
 import contextlib
+import json
 import os
 import pty
 import signal
@@ -145,6 +146,7 @@ def test_rekey_under_load_loses_nothing(server, tmp_path):
     outcome = clean(load(tmp_path, "-m", "stream", "-d", "1s", "-c", 2, "--rekey-bytes", "1M", "--ciphers", GCM,
                          target=server))
     assert outcome.result["negotiated"]["cipher_out"] == GCM
+    assert all(int(line["rekeys"]) > 10 for line in (server.wait_line("close"), server.wait_line("close", count=2)))
 
 
 def test_plain_path_does_the_same(server, tmp_path):
@@ -369,6 +371,13 @@ def test_interval_lines(server, tmp_path):
     lines = [line for line in outcome.report.splitlines() if "echoes/s=" in line]
     assert len(lines) >= 3
     assert all("errors=0" in line for line in lines)
+
+
+def test_json_on_stdout_stands_alone(server):
+    done = run_tool("-d", "500ms", "-i", "100ms", "--json", "-", target_of(server))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["summary"]["ok"] > 0
+    assert "echoes/s=" in done.stderr and "Operations" in done.stderr
 
 
 def test_progress_line_on_a_terminal(server, tmp_path):
