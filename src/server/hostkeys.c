@@ -12,6 +12,11 @@
 #include "sshecho/log.h"
 #include "sshecho/version.h"
 
+/* What a client may sign its login with: everything current, nothing on SHA-1 (libssh 0.10 would take ssh-rsa). */
+static const char login_signatures[] =
+    "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"
+    "ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
+
 static const char generated[] = "generated";
 
 #define STANDARD_KEYS "/etc/sshecho/ssh_host_*_key"
@@ -233,6 +238,9 @@ ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *co
     rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_CIPHERS_S_C, "ciphers", config->ciphers, error);
     rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_HMAC_C_S, "macs", config->macs, error);
     rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_HMAC_S_C, "macs", config->macs, error);
+    if (rc == 0) {
+        rc = ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, login_signatures);
+    }
     for (size_t i = 0; rc == 0 && i < keys->count; i++) {
         ssh_key copy = ssh_key_dup(keys->keys[i]); /* the bind takes it over */
         if (copy == NULL || ssh_bind_options_set(bind, SSH_BIND_OPTIONS_IMPORT_KEY, copy) != SSH_OK) {
