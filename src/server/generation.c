@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "server/sandbox.h"
+#include "server/warmup.h"
 
 struct generation *generation_create(struct config *config, const struct generation *previous,
                                      struct option_error *error)
@@ -25,6 +26,14 @@ struct generation *generation_create(struct config *config, const struct generat
     }
     trial = hostkeys_make_bind(&generation->keys, config, error);
     if (trial == NULL) {
+        goto bad;
+    }
+    char why[256];
+    if (!warmup_run(trial, config, why, sizeof why)) {
+        (void)snprintf(
+            error->text, sizeof error->text,
+            "host keys and algorithm lists do not work together (kex, host-key-algorithms, ciphers, macs): %s", why);
+        ssh_bind_free(trial);
         goto bad;
     }
     ssh_bind_free(trial);

@@ -1,0 +1,19 @@
+/*
+ * warmup.h - room: one key exchange with ourselves.
+ *
+ * In the master, before the workers are forked: OpenSSL looks its algorithms up when they are first used, and one that
+ * cannot be looked up for lack of memory stays lost to the process for ever. Done here it happens once, early, and the
+ * workers share the pages. It also proves that keys and algorithm lists work together.
+ */
+#ifndef SERVER_WARMUP_H
+#define SERVER_WARMUP_H
+
+#include <libssh/server.h>
+#include <stdbool.h>
+
+#include "server/config.h"
+
+/* Some milliseconds. False, with a sentence in `why`, if the exchange did not succeed. */
+bool warmup_run(ssh_bind bind, const struct config *config, char *why, size_t why_size);
+
+#endif
