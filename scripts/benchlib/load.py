@@ -19,13 +19,18 @@ class Run:
     def __init__(self, server, command, result, code, complaints, cpu_s):
         self.server, self.command, self.result = server.name, command, result
         self.cpu_s = cpu_s
-        self.failure = None
-        if result is None:
+        self.failure = None     # why the figures do not count
+        self.remark = None      # they count, but this has to be said
+        errors = dict(result.get("errors", {})) if result else {}
+        late = errors.pop("not-issued", None)
+        if late and not errors:
+            self.remark = f"{late['count']} operations of the plan were never begun: the rate was not reached"
+        elif result is None:
             self.failure = (complaints.strip().splitlines() or [f"exit {code}, no result"])[-1]
         elif code != 0 and result["summary"].get("errors", 0) > 0:
             count = result["summary"]["errors"]
             first = next((f"{name}: {each['first']}" for name, each in result.get("errors", {}).items()), "")
-            self.failure = f"{count} errors, first {first}".strip()
+            self.failure = f"{count} error{'s' if count != 1 else ''}, first {first}".strip()
         elif code != 0:
             amiss = [f"{result['summary'][name]} {name.replace('_', ' ')}" for name in ("failed", "timed_out", "unfinished")
                      if result["summary"].get(name)]

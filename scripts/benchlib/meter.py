@@ -111,7 +111,8 @@ class ProcessTree:
 
     def __init__(self, root=None):
         self.root = root
-        self.last = {}
+        self.last = {}      # pid → CPU ticks (its own, and of the children it waited for)
+        self.seen = {}      # pid → when it started, which tells it from a later one with the same number
 
     def start(self, command, **more):
         return subprocess.Popen(command, **more)
@@ -129,8 +130,10 @@ class ProcessTree:
         found, todo = [], [self.root]
         while todo:
             pid = todo.pop()
-            if _stat(pid):
+            fields = _stat(pid)
+            if fields:
                 found.append(pid)
+                self.seen[pid] = fields[19]
                 todo += parents.get(pid, [])
         return found
 
@@ -143,8 +146,12 @@ class ProcessTree:
         return sum(own + waited for own, waited in self.last.values()) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
-        for pid in self.pids():
-            _kill(pid)
+        """Also those whose parent has ended before them."""
+        self.pids()
+        for pid, started in self.seen.items():
+            fields = _stat(pid)
+            if fields and fields[19] == started:
+                _kill(pid)
 
 
 def _stat(pid):

@@ -57,6 +57,7 @@ class Server:
 
     def __exit__(self, *_):
         if self.process is not None and self.process.poll() is None:
+            self.group.pids()       # while their parent still ties them together
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)

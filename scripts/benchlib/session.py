@@ -159,8 +159,8 @@ class Bench:
 
     def record(self, run, label):
         self.records.append({"part": label, **run.as_json()})
-        if run.failure:
-            self.note(f"{run.server}, {label}: {run.failure}")
+        if run.failure or run.remark:
+            self.note(f"{run.server}, {label}: {run.failure or run.remark}")
 
     def finish(self):
         """Prints and writes the report."""
