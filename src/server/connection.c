@@ -1,6 +1,7 @@
 #include "server/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,10 @@ static void on_dead(struct pump *pump, void *data)
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
     }
+    /* libssh 0.11 looks after the window it has granted; 0.10 leaves that to flow.h */
+    if (reason == REASON_PROTOCOL && strcmp(ssh_get_error(pump->session), "Window exceeded") == 0) {
+        reason = REASON_WINDOW_OVERRUN;
+    }
     connection_close(c, reason);
 }
 
@@ -346,10 +351,10 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
     return c;
 bad:
-    if (session == NULL || ssh_get_fd(session) != fd) {
+    ssh_free(session); /* closes the fd if it took it; ssh_get_fd would crash where it has no socket for it */
+    if (fcntl(fd, F_GETFD) >= 0) {
         (void)close(fd);
     }
-    ssh_free(session); /* closes the fd if it took it */
     free(c);
     return NULL;
 }
