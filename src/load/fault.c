@@ -88,7 +88,8 @@ static bool contains_any(const char *text, const char *const *parts)
 enum fault fault_from_session(enum fault_phase phase, const char *text, bool greeted, bool got_bytes)
 {
     /* Fragments of libssh's messages, the same in 0.10 to 0.12. */
-    static const char *const not_ssh[] = {"too large banner", "No version of SSH protocol", NULL};
+    static const char *const not_ssh[] = {"too large banner", "No version of SSH protocol", "callback_receive_banner",
+                                          NULL};
     static const char *const ended[] = {"SSH_MSG_DISCONNECT",
                                         "disconnected",
                                         "Connection reset",
