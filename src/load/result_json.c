@@ -15,11 +15,11 @@ static const char *const histogram_names[HISTOGRAM_COUNT] = {
     [HISTOGRAM_SLIP] = "schedule_slip_us",
     [HISTOGRAM_CONNECTION_KB] = "connection_kb",
     [HISTOGRAM_HANDSHAKE] = "handshake_us",
-    [HISTOGRAM_HANDSHAKE_PARTS + TALLY_TCP] = "handshake_tcp_us",
-    [HISTOGRAM_HANDSHAKE_PARTS + TALLY_BANNER_KEX] = "handshake_banner_kex_us",
-    [HISTOGRAM_HANDSHAKE_PARTS + TALLY_AUTH] = "handshake_auth_us",
-    [HISTOGRAM_HANDSHAKE_PARTS + TALLY_CHANNEL] = "handshake_channel_us",
-    [HISTOGRAM_HANDSHAKE_PARTS + TALLY_FIRST_ECHO] = "handshake_first_echo_us",
+    [HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_TCP] = "handshake_tcp_us",
+    [HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_BANNER_KEX] = "handshake_banner_kex_us",
+    [HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_AUTH] = "handshake_auth_us",
+    [HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_CHANNEL] = "handshake_channel_us",
+    [HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_FIRST_ECHO] = "handshake_first_echo_us",
 };
 
 static const char *const phase_names[TALLY_PHASES] = {"tcp", "banner_kex", "auth", "channel", "first_echo"};
