@@ -177,7 +177,9 @@ static bool on_turned(struct pump *pump, void *data)
     }
     if (ssh_get_error_code(c->pump.session) == SSH_FATAL) {
         /* e.g. a message for a channel that does not exist: libssh notes it and goes on */
-        connection_close(c, REASON_PROTOCOL);
+        /* libssh 0.11 looks after the window that it has granted; 0.10 leaves that to flow.h. */
+        bool overrun = strcmp(ssh_get_error(c->pump.session), "Window exceeded") == 0;
+        connection_close(c, overrun ? REASON_WINDOW_OVERRUN : REASON_PROTOCOL);
         return false;
     }
     if (c->phase < PHASE_OPEN) {
@@ -222,10 +224,6 @@ static void on_dead(struct pump *pump, void *data)
     if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && channels_all_closed(&c->host) &&
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
-    }
-    /* libssh 0.11 looks after the window it has granted; 0.10 leaves that to flow.h */
-    if (reason == REASON_PROTOCOL && strcmp(ssh_get_error(pump->session), "Window exceeded") == 0) {
-        reason = REASON_WINDOW_OVERRUN;
     }
     connection_close(c, reason);
 }
