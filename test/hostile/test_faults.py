@@ -97,7 +97,8 @@ def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
         data = got = pattern(50_000)
         try:
             with rawssh.Client(server.address, handshake=False) as client:
-                client.handshake(3)
+                client.patience = 2
+                client.handshake(2)
                 client.login()
                 channel = client.shell()
                 got = client.echo(channel, data, 5)

@@ -41,6 +41,8 @@ def connect(address, source=None, receive_buffer=None, send_buffer=None, timeout
 
 
 class Packets:
+    patience = 20.0     # seconds that wait gives a condition unless told otherwise
+
     def __init__(self, sock, banner="SSH-2.0-rawssh"):
         self.sock = sock
         self.out = bytearray()
@@ -172,8 +174,9 @@ class Packets:
     def dispatch(self):
         """For subclasses: take packets from inbuf."""
 
-    def wait(self, condition, timeout=20.0, what="the condition"):
+    def wait(self, condition, timeout=None, what="the condition"):
         """Steps until condition() is true. Fails loudly when time runs out or the connection ends before."""
+        timeout = timeout or self.patience
         end = time.monotonic() + timeout
         while not condition():
             left = end - time.monotonic()
