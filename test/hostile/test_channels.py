@@ -130,6 +130,8 @@ def test_row_27_beyond_our_window(arena, excess, ended):
     client.idle(0.3)
     channel.outgoing.clear()
     more = int(channel.granted * excess)
+    if excess > 0 and "libssh 0.10" not in harness.run_sshechod("--version").stdout:
+        ended = True    # later ones look after the window themselves, and tolerate nothing
     while more > 0 and not client.closed:
         channel.send_data(bytes(min(more, 32768)))
         more -= 32768
