@@ -70,7 +70,8 @@ void client_fail_by_session(struct client *client)
     ssh_session session = client->pump.session;
     enum fault_phase phase = phase_of(client);
     const char *said = ssh_get_error(session);
-    if (said[0] == '\0' || strcmp(said, "Socket error: Success") == 0) {
+    bool forgot = pump_end(&client->pump) == PUMP_END_PROTOCOL && strncmp(said, "Socket error", 12) == 0;
+    if (said[0] == '\0' || forgot) {
         /* libssh wrote to the socket that it had just closed, and forgot why. */
         said = phase == PHASE_KEX ? "it failed, probably for lack of a common algorithm" : "the connection ended";
     }

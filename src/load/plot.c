@@ -43,11 +43,15 @@ static void put_quoted(const char *text, FILE *out)
     (void)fputc('\'', out);
 }
 
+#define POINT_STEP 1.01
+
 /* The axis of percentiles is logarithmic in 1/(1-p): each further nine gets the same room. */
 static void put_percentiles(size_t index, const struct histogram *h, FILE *out)
 {
     (void)fprintf(out, "$latency%zu << EOD\n", index);
     uint64_t seen = 0;
+    double drawn_x = 0.0,
+           drawn_ms = 0.0; /* the last point; the next is at least a pixel further, or the picture is all points */
     for (uint32_t slot = 0; slot < HISTOGRAM_SLOTS; slot++) {
         if (h->counts[slot] == 0) {
             continue;
@@ -56,7 +60,13 @@ static void put_percentiles(size_t index, const struct histogram *h, FILE *out)
         seen += h->counts[slot];
         int64_t high = histogram_slot_high(slot);
         double value_ms = (double)(high < h->max ? high : h->max) / 1e3;
-        (void)fprintf(out, "%.6f %.6f\n", 1.0 / (1.0 - before), value_ms);
+        double x = 1.0 / (1.0 - before);
+        if (seen < h->total && x < drawn_x * POINT_STEP && value_ms < drawn_ms * POINT_STEP) {
+            continue;
+        }
+        drawn_x = x;
+        drawn_ms = value_ms;
+        (void)fprintf(out, "%.6f %.6f\n", x, value_ms);
         if (seen < h->total) {
             (void)fprintf(out, "%.6f %.6f\n", 1.0 / (1.0 - (double)seen / (double)h->total), value_ms);
         }
@@ -71,7 +81,7 @@ static void put_percentiles(size_t index, const struct histogram *h, FILE *out)
 static void put_series(size_t index, const struct result *result, FILE *out)
 {
     const struct tally *t = &result->tally;
-    size_t whole = (size_t)result->seconds;
+    size_t whole = result->seconds < 1.0 ? 1 : (size_t)result->seconds;
     bool connect = strcmp(result->mode, "connect") == 0;
     (void)fprintf(out, "$series%zu << EOD\n", index);
     for (size_t i = 0; i < t->second_count && i < whole; i++) {
@@ -80,8 +90,8 @@ static void put_series(size_t index, const struct result *result, FILE *out)
                       (unsigned long long)(connect ? s->handshakes : s->echoes), (double)s->bytes / 1e6,
                       (unsigned long long)s->errors, (double)s->latency_max_us / 1e3);
     }
-    if (t->second_count == 0 || whole == 0) {
-        (void)fputs("NaN NaN NaN NaN NaN\n", out);
+    if (t->second_count == 0) {
+        (void)fputs("0 0 0 0 0\n", out); /* gnuplot refuses a picture without a point */
     }
     (void)fputs("EOD\n", out);
 }
