@@ -9,6 +9,7 @@ echoes at the same time on a server that nobody attacks, which shows what the ma
 
 import contextlib
 import multiprocessing
+import os
 import time
 
 import harness
@@ -123,14 +124,20 @@ class Arena:
             assert client.echo(channel, b"afterwards") == b"afterwards"
 
     def check_latency(self, during, reference):
-        floor = self.floor_seconds * (5 if harness.is_sanitized() else 1)
+        busy = max(1.0, os.getloadavg()[0] / os.cpu_count())    # others want the processors, too
+        floor = self.floor_seconds * (5 if harness.is_sanitized() else 1) * busy
         allowed = max(RATIO * p99(self.before), RATIO * p99(reference), floor)
-        late = [each for each in during if each > allowed]
-        excess = sum(late) - allowed * len(late)
-        assert len(late) <= max(OUTLIERS, len(during) * 0.01) and excess <= EXCESS_SECONDS + allowed, (
-            f"{len(late)} of {len(during)} echoes of the control session took more than {allowed * 1000:.1f} ms, the "
-            f"slowest {max(during) * 1000:.1f} ms; p99 was {p99(self.before) * 1000:.1f} ms before, and "
-            f"{p99(reference) * 1000:.1f} ms meanwhile on a server that nobody attacks")
+
+        def lateness(times):
+            late = [each for each in times if each > allowed]
+            return len(late), sum(late) - allowed * len(late)
+        late, excess = lateness(during)
+        reference_late, reference_excess = lateness(reference)
+        assert (late <= max(OUTLIERS, len(during) * 0.01) + RATIO * reference_late
+                and excess <= EXCESS_SECONDS * busy + allowed + RATIO * reference_excess), (
+            f"{late} of {len(during)} echoes of the control session took more than {allowed * 1000:.1f} ms, the "
+            f"slowest {max(during) * 1000:.1f} ms; p99 was {p99(self.before) * 1000:.1f} ms before, and meanwhile, on a "
+            f"server that nobody attacks, p99 {p99(reference) * 1000:.1f} ms, slowest {max(reference) * 1000:.1f} ms")
 
     def check_base(self):
         for pid, base in self.base_fds.items():
