@@ -14,6 +14,7 @@
 #include "server/listener.h"
 #include "server/metrics.h"
 #include "server/notify.h"
+#include "server/sandbox.h"
 #include "server/scoreboard.h"
 #include "server/worker.h"
 #include "sshecho/clock.h"
@@ -528,6 +529,9 @@ int master_run(struct config *config, int argc, char **argv)
     log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
              log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit));
     hostkeys_log(&m->generation->keys);
+    if (sandbox_limit_master(&error) != 0) { /* e.g. in a container that has none of it to give up */
+        log_line(LOG_WARN, "sandbox", log_str("why", error.text));
+    }
     start_watchers(m);
     start_missing_workers(m, mono_now());
     if (!m->is_worker) {

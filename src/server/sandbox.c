@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -141,6 +143,37 @@ static int filter_system_calls(struct option_error *error)
     return 0;
 }
 #endif
+
+int sandbox_limit_master(struct option_error *error)
+{
+    static const unsigned kept[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_KILL,
+                                    CAP_SETGID,       CAP_SETUID,          CAP_NET_BIND_SERVICE};
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
+    uint32_t mask[_LINUX_CAPABILITY_U32S_3] = {0};
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0) { /* host keys must not end up in a core file */
+        return fail(error, "setrlimit");
+    }
+    if (geteuid() != 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        mask[CAP_TO_INDEX(kept[i])] |= CAP_TO_MASK(kept[i]);
+    }
+    if (syscall(SYS_capget, &header, now) != 0) {
+        return fail(error, "capget");
+    }
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        now[i].permitted &= mask[i];
+        now[i].effective &= mask[i];
+        now[i].inheritable = 0;
+    }
+    if (syscall(SYS_capset, &header, now) != 0) {
+        return fail(error, "capset");
+    }
+    return 0;
+}
 
 int sandbox_enter(const struct config *config, struct option_error *error)
 {
