@@ -18,6 +18,9 @@ import harness
 import rawssh
 from harness import wait_until
 
+pytestmark = pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout,
+                                reason="built without libmicrohttpd")
+
 CONFIG = harness.ROOT / "conf" / "deploy" / "haproxy.cfg"
 
 

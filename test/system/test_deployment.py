@@ -195,6 +195,7 @@ def health_command():
     return json.loads(re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", text, re.M).group(1))
 
 
+@pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd")
 def test_image_health_check(serve):
     server = serve(options={"metrics-listen": "127.0.0.1:0"})
     port = server.wait_line("metrics")["address"].rpartition(":")[2]

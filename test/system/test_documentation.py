@@ -158,6 +158,7 @@ def test_install_and_uninstall(tmp_path, prefix):
     assert files_under(tmp_path) == []
 
 
+@pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd")
 def test_operations_name_every_figure(serve):
     text = (harness.ROOT / "docs" / "operations.md").read_text()
     server = serve(options={"metrics-listen": "127.0.0.1:0"})

@@ -20,6 +20,9 @@ import harness
 import rawssh
 from harness import wait_until
 
+pytestmark = pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout,
+                                reason="built without libmicrohttpd")
+
 SERVED = {"metrics-listen": "127.0.0.1:0"}
 
 
