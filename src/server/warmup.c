@@ -19,6 +19,9 @@ static ssh_session make_client(const struct config *config, int fd)
     ssh_set_blocking(client, 0);
     if (ssh_options_set(client, SSH_OPTIONS_PROCESS_CONFIG, &no) != SSH_OK ||
         ssh_options_set(client, SSH_OPTIONS_HOST, "ourselves") != SSH_OK ||
+        /* given, so that libssh need not ask who we are: a container's user has no entry in passwd(5) */
+        ssh_options_set(client, SSH_OPTIONS_USER, "ourselves") != SSH_OK ||
+        ssh_options_set(client, SSH_OPTIONS_SSH_DIR, "/nonexistent") != SSH_OK ||
         ssh_options_set(client, SSH_OPTIONS_KEY_EXCHANGE, config->kex) != SSH_OK ||
         ssh_options_set(client, SSH_OPTIONS_HOSTKEYS, config->host_key_algorithms) != SSH_OK ||
         ssh_options_set(client, SSH_OPTIONS_CIPHERS_C_S, config->ciphers) != SSH_OK ||
