@@ -131,7 +131,7 @@ INSTALLED = \
   755:$(BUILD)/sshload:$(BINDIR)/sshload \
   644:man/sshechod.8:$(MANDIR)/man8/sshechod.8 \
   644:man/sshechod.conf.5:$(MANDIR)/man5/sshechod.conf.5 \
-  $(if $(wildcard man/sshload.1),644:man/sshload.1:$(MANDIR)/man1/sshload.1) \
+  644:man/sshload.1:$(MANDIR)/man1/sshload.1 \
   644:conf/deploy/sshechod.socket:$(UNITDIR)/sshechod.socket \
   644:conf/deploy/sshechod.sysusers:$(SYSUSERSDIR)/sshechod.conf \
   644:conf/deploy/completions/sshechod.bash:$(BASHDIR)/sshechod \
