@@ -90,7 +90,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void deadline_after_turn(struct connection *c)
 {
-    if (c->phase == PHASE_OPEN && !ev_is_active(&c->timer) && something_waits(c)) {
+    if (c->phase != PHASE_OPEN) {
+        return;
+    }
+    if (ev_is_active(&c->timer)) {
+        look_at_progress(c, mono_now()); /* when it moved, not when the timer saw that it had */
+    } else if (something_waits(c)) {
         c->progress_at = mono_now();
         c->progress_mark = pump_wire_out(&c->pump);
         deadline_arm(c);
