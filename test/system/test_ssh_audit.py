@@ -32,9 +32,10 @@ def test_defaults_pass_the_policy(serve, profile):
     assert result.returncode == 0 and "Passed" in result.stdout, result.stdout
 
 
+# Each a value that ssh-audit itself offers: where nothing is in common the connection may end before it has read our list.
 @pytest.mark.parametrize("option, value, said", [
     ("kex", "diffie-hellman-group14-sha256", "Key exchanges"),
-    ("ciphers", "aes128-cbc", "Ciphers"),
+    ("ciphers", "aes256-ctr", "Ciphers"),
     ("macs", "hmac-sha1", "MACs"),
     ("host-key-types", "ecdsa", "Host keys"),
 ])
