@@ -176,3 +176,16 @@ def test_operations_name_every_reason():
     reasons = re.findall(r'^    X\(\w+, "([a-z-]+)"\)', header, re.M)
     assert len(reasons) > 20
     assert not [each for each in reasons if f"`{each}`" not in text]
+
+
+def test_manual_names_every_word_of_the_test_bench():
+    source = (harness.ROOT / "src" / "server" / "bench.c").read_text()
+    text = manual("sshechod.8").partition(".Sh TEST BENCH")[2].partition("\n.Sh ")[0]
+    verbs = re.findall(r'"([a-z]+)"', re.search(r"verbs\[VERB_COUNT\] = \{(.*?)\}", source, re.S).group(1))
+    keys = re.findall(r'\{VERB_(\w+), "([a-z]+)",', source)
+    assert len(verbs) > 5 and len(keys) > 5
+    for verb in verbs:
+        assert f".It Ic {verb}" in text, f"sshechod(8) does not name {verb}"
+    for verb, key in keys:
+        line = re.search(rf"^\.It Ic {verb.lower()}\b.*$", text, re.M).group(0)
+        assert f"Cm {key} " in line, f"sshechod(8) does not name {key}= of {verb.lower()}"
