@@ -104,9 +104,10 @@ static const struct option_spec specs[] = {
      "Message authentication codes for ciphers without their own, best first.", G_KEYS, 0},
     {"compression", 0, OPTION_STRING, AT(compression), 0, 0, "none", NULL, "LIST",
      "Compression methods: none, zlib@openssh.com, zlib.", G_KEYS, 0},
-    {"rekey-bytes", 0, OPTION_SIZE, AT(rekey_bytes), KIB(64), UINT64_MAX, "off", NULL, "SIZE",
-     "Start a key re-exchange after so many bytes in one direction; off leaves it to the cipher's own limit.", G_KEYS,
-     OPTION_OFF_ALLOWED},
+    {"rekey-bytes", 0, OPTION_SIZE, AT(rekey_bytes), KIB(64), UINT64_MAX, "512M", NULL, "SIZE",
+     "Start a key re-exchange after so many bytes in one direction; off leaves it to the cipher's limit. RFC 4253 asks "
+     "for one each gigabyte; coming first spares clients that get their own wrong.",
+     G_KEYS, OPTION_OFF_ALLOWED},
     {"rekey-interval", 0, OPTION_DURATION, AT(rekey_interval_us), S(1), S(86400), "off", NULL, "TIME",
      "Start a key re-exchange after so much time.", G_KEYS, OPTION_OFF_ALLOWED},
     {"profile", 'P', OPTION_CHOICE, AT(profile), 0, 0, "auto", profile_names, "NAME",
