@@ -1,6 +1,7 @@
 /*
- * Preloaded into sshechod by test/system/test_isolation.py: plays the attacker who has taken a worker over. At the first accept
- * it tries what a worker has no business doing and writes "ESCAPE what errno" to stderr for each; errno 0 is a success.
+ * Preloaded into sshechod by test/system/test_isolation.py: plays the attacker who has taken a worker over. At the
+ * first accept it tries what a worker has no business doing and writes "ESCAPE what errno" to stderr for each; errno 0
+ * is a success.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,6 +35,7 @@ static void try_everything(void)
     told("execve", execv("/bin/true", arguments));
     told("ptrace", ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
     told("kill-master", kill(getppid(), SIGTERM));
+    told("signal-sibling", syscall(SYS_tgkill, getpid() + 1, getpid() + 1, 0));
     told("setuid", setuid(0));
     told("raise-limit", setrlimit(RLIMIT_CORE, &(struct rlimit){1 << 20, 1 << 20}));
     void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
