@@ -224,7 +224,9 @@ static void on_ended(struct client *client, enum fault fault, void *data)
             count_failure(&worker->tally, fault, 1);
             client->counted = false;
         }
-        if (fault == FAULT_NONE) {
+        if (fault == FAULT_NONE && schedule_is_open(worker->settings)) {
+            traffic_issue_due(worker); /* or sets the clock, which nobody did while every slot was busy */
+        } else if (fault == FAULT_NONE) {
             begin_connection(worker, client);
         } else {
             client->restart_ns = now_ns + (o->retry_us > 0 ? (int64_t)o->retry_us * NS_PER_US : FAILURE_PAUSE_NS);

@@ -261,6 +261,20 @@ def test_resets_at_random_moments(serve):
     tell(f"{rounds} resets, by phase {by_phase}: no worker lost, fds and memory back to base")
 
 
+def test_sessions_go_on_after_a_stall(serve):
+    """The server stands still while sessions are due, so that every slot of the generator is busy: all are made up for."""
+    server = serve(options=figures.OPTIONS)
+    process, result = load(server, "-m", "connect", "-c", "1", "-r", "20", "-d", "4s", "--drain-timeout", "20s")
+    wait_until(lambda: figures.metric(server, "logins_total") >= 5, 20, "the first sessions")
+    for _ in range(3):
+        os.kill(server.worker, signal.SIGSTOP)
+        time.sleep(0.3)
+        os.kill(server.worker, signal.SIGCONT)
+        time.sleep(0.3)
+    code, answer = outcome(process, result)
+    assert code == 0 and answer["summary"]["ok"] == answer["summary"]["started"] == 80, f"{code}: {answer['errors']}"
+
+
 # ---- processes that are killed
 
 def home_of(server, client):
