@@ -84,6 +84,9 @@ static const int allowed_calls[] = {
     SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
     SCMP_SYS(epoll_ctl),
+    /* libev makes a new set when the old one reports a socket that it has closed: a listening one lives on in others */
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_create),
     SCMP_SYS(timerfd_settime),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),

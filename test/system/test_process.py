@@ -219,6 +219,26 @@ def test_reload_with_a_good_file(serve, dial):
     assert len(server.workers()) == 1
 
 
+def test_draining_worker_is_not_disturbed_by_its_successors_clients(serve, dial):
+    """The listening socket that the old worker has closed lives on in the new one, and wakes them both."""
+    server = serve(config='channels-per-connection = 1\n', options={"drain-timeout": "20s"})
+    old = dial(server)
+    channel = old.shell()
+    before = server.worker
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: len(server.lines("ready")) == 2, 5, "the new worker")
+    for _ in range(20):
+        with rawssh.Client(server.address) as client:
+            client.login().shell()
+    data = pattern(200_000)
+    assert old.echo(channel, data) == data, "the old worker's session was disturbed"
+    assert before in server.workers()
+    assert not server.lines("worker_lost")
+    channel.finish()
+    old.close()
+    wait_until(lambda: before not in server.workers(), 5, "the old worker to end")
+
+
 @pytest.mark.parametrize("text, hint", [('channels-per-connection = 0\n', "channels-per-connection"),
                                         ('\nnonsense = 1\n', "nonsense"), ('login-timeout = {\n', "sshechod.conf:1")])
 def test_reload_with_a_bad_file_changes_nothing(serve, dial, text, hint):
