@@ -43,7 +43,9 @@ static const struct option_spec specs[] = {
     {"warmup", 'w', OPTION_DURATION, AT(warmup_us), 0, HOUR_US, "0", NULL, "TIME",
      "Time under load before the measurement, not counted.", LOAD, OPTION_OFF_ALLOWED},
     {"size", 's', OPTION_STRING, AT(size), 0, 0, NULL, NULL, "SIZE",
-     "Message size: SIZE, LOW-HIGH, exp:MEAN or SIZE:WEIGHT,... (default 64, in stream mode 32K).", LOAD, 0},
+     "Message size: SIZE, LOW-HIGH, exp:MEAN or SIZE:WEIGHT,... (default 64; in stream mode 32758, which fills a "
+     "packet).",
+     LOAD, 0},
     {"rate", 'r', OPTION_COUNT, AT(rate), 1, 100000000, "off", NULL, "N",
      "Open loop: operations per second in total, by a fixed plan; off is closed loop.", LOAD, OPTION_OFF_ALLOWED},
     {"pipeline", 0, OPTION_COUNT, AT(pipeline), 1, 4096, "1", NULL, "N",
@@ -444,7 +446,7 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     if (resolve_targets(settings, targets, error) != 0 || choose_request(settings, error) != 0) {
         return -1;
     }
-    const char *size = o->size != NULL ? o->size : o->mode == MODE_STREAM ? "32K" : "64";
+    const char *size = o->size != NULL ? o->size : o->mode == MODE_STREAM ? "32758" : "64";
     if (plan_parse_size(size, &settings->size, problem, sizeof problem) != 0) {
         return fail(error, "--size", problem);
     }

@@ -7,8 +7,13 @@
 /* Room below this is none: packets of a few bytes cost as much as full ones. */
 #define LEAST_ROOM_BYTES 4096
 
+/* What libssh puts into one packet for a peer that takes packets of 32 KiB, as nearly all do: it leaves ten bytes for
+ * headers. A message of 32 KiB echoed as it came would go out as two packets, the second of ten bytes, at nearly the
+ * cost of the first; so tails wait for the next message, or for the end of the turn. */
+#define FLOW_PACKET_BYTES (32768 - 10)
+
 /* What is copied out of libssh's buffer for one write; also what one ssh_channel_read takes. */
-#define CHUNK_BYTES 32768
+#define CHUNK_BYTES FLOW_PACKET_BYTES
 
 /* libssh 0.10 (poll.c, channels.c) lets a channel have 1,280,000 bytes granted beyond up to 640,000 unread ones; from
  * 0.11 on 2 MiB in all. A tenth on top for clients that count a little differently. */
@@ -98,6 +103,7 @@ int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         return 0;
     }
     uint32_t n = allowed(host, ssh, stream->held_bytes);
+    n -= n > FLOW_PACKET_BYTES ? n % FLOW_PACKET_BYTES : 0;
     int64_t written = n > 0 ? write_out(host, ssh, stream->held, n, is_stderr != 0) : 0;
     if (written > 0) {
         stream->held += written;
