@@ -43,6 +43,11 @@ $(BUILD)/sshechod: $(SERVER) $(COMMON)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SERVER)
 $(BUILD)/sshload: $(LOAD) $(COMMON)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_LOAD)
+# What prints the version is made anew when the commit changes.
+$(BUILD)/.version: FORCE
+	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+$(addprefix $(BUILD)/src/,common/version.o server/master.o server/hostkeys.o server/metrics.o server/metrics_text.o load/about.o): $(BUILD)/.version
+FORCE:
 $(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
