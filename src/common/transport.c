@@ -18,7 +18,7 @@
 #define TABLE_FDS (1 << 20)
 
 /* The largest amount received per turn; also the size of the shared input buffer. */
-#define INPUT_BYTES ((size_t)256 * 1024)
+#define INPUT_BYTES ((size_t)128 * 1024)
 
 /* Output is handed to the kernel as soon as this much has been collected, so that the peer works while we go on. */
 #define FLUSH_BYTES ((size_t)128 * 1024)
