@@ -144,8 +144,11 @@ def test_killed_server_takes_its_sessions_and_no_others(pool):
     theirs = [pair for pair in held if backend_of(pool, pair[0]) is victim]
     ours = [pair for pair in held if backend_of(pool, pair[0]) is survivor]
     victim.expected_exit = -signal.SIGKILL
-    for pid in [victim.pid, *victim.workers()]:
+    killed = [victim.pid, *victim.workers()]
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
+    # A connection that was already in its queue dies with it, and no balancer can mend that: count from its end.
+    wait_until(lambda: not any(map(harness.is_running, killed)), 10, "the killed processes to be gone")
     with concurrent.futures.ThreadPoolExecutor(4) as pool_of_threads:  # new clients, from the moment it is dead
         done = list(pool_of_threads.map(lambda _: one_echo(pool), range(40)))
     assert all(done), f"{done.count(False)} of {len(done)} new clients failed"
