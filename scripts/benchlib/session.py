@@ -27,8 +27,9 @@ def options(description, runs, duration_s, only_names):
     parser.add_argument("--duration", type=_positive(float), metavar="S", help=f"seconds of each run [default {duration_s:g}]")
     parser.add_argument("--quick", action="store_true", help="see that everything works, in less than a minute: one short run "
                         "each, few sessions; the figures mean little")
-    parser.add_argument("--only", action="append", metavar="NAME", choices=only_names, default=[],
-                        help=f"only this part, repeatable: {', '.join(only_names)}")
+    if only_names:
+        parser.add_argument("--only", action="append", metavar="NAME", choices=only_names, default=[],
+                            help=f"only this part, repeatable: {', '.join(only_names)}")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured, with every command")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown: - is stdout; in a page that holds the "
                         "marks of this benchmark, what is between them is replaced")
