@@ -4,12 +4,11 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/admission.h"
+#include "server/crew.h"
 #include "server/generation.h"
 #include "server/listener.h"
 #include "server/metrics.h"
@@ -25,48 +24,24 @@
 /* How often the master looks at its workers: readiness, heartbeats, back-off. */
 #define LOOK_S 0.05
 
-/* A worker that lived for less is not replaced at once: the pause doubles up to the maximum. */
-#define SHORT_LIFE_US (2 * US_PER_S)
-#define BACKOFF_FIRST_US (50 * US_PER_MS)
-#define BACKOFF_MAX_US (2 * US_PER_S) /* a worker that spins or crashes is to be back within 3 s */
-
-/* What a worker gets beyond the drain deadline to say its goodbyes. */
-#define DRAIN_GRACE_US (1 * US_PER_S)
-
-enum place_state { PLACE_EMPTY, PLACE_RUNNING, PLACE_LEAVING };
-
-/* A worker's place in the scoreboard. */
-struct place {
-    enum place_state state;
-    pid_t pid;
-    mono_time since; /* started, or told to leave */
-    bool ready;
-    bool killed_stuck;
-    struct generation *generation; /* borrowed */
-};
-
 struct master {
     struct ev_loop *loop;
     struct generation *generation, *previous; /* previous: until its last worker is gone */
     struct listeners listeners;
     struct scoreboard *board;
     struct metrics *metrics; /* NULL: not asked for */
-    struct place places[SCOREBOARD_WORKERS];
+    struct crew crew;
     ev_signal terminate, interrupt, hangup, user1;
     ev_child child;
     ev_timer look;
     int argc;
     char **argv;
     uint64_t fd_limit;
-    int64_t backoff_us;
-    mono_time next_start;
-    mono_time drain_began;
-    bool draining, announced, forced;
+    bool draining, announced;
     bool served; /* announced once: from then on somebody serves, through reloads too */
     int status;
     bool is_worker; /* after fork: we are the child, and leave through master_run */
     unsigned worker_slot;
-    struct worker_birth birth;
 };
 
 static uint64_t wanted_workers(const struct master *m)
@@ -74,17 +49,7 @@ static uint64_t wanted_workers(const struct master *m)
     return m->generation->config->workers;
 }
 
-static unsigned count_workers(const struct master *m, enum place_state state, const struct generation *of)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        count += m->places[i].state == state && (of == NULL || m->places[i].generation == of) ? 1 : 0;
-    }
-    return count;
-}
-
-/* ---- making workers ------------------------------------------------------------------------------------------------
- */
+/* ---- making workers ---------------------------------------------------------------------------------------------- */
 
 /* In the child: nothing of the master's loop may stay, its signal pipe least of all. */
 static void become_worker(struct master *m, unsigned slot)
@@ -102,95 +67,31 @@ static void become_worker(struct master *m, unsigned slot)
     m->worker_slot = slot;
 }
 
-static bool start_worker(struct master *m)
-{
-    unsigned slot = 0;
-    while (slot < SCOREBOARD_WORKERS && m->places[slot].state != PLACE_EMPTY) {
-        slot++;
-    }
-    if (slot == SCOREBOARD_WORKERS) {
-        return false;
-    }
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
-    if (pid == 0) {
-        become_worker(m, slot);
-        return true;
-    }
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0) {
-        log_line(LOG_ERROR, "worker_failed", log_str("why", strerror(errno)));
-        return false;
-    }
-    m->places[slot] =
-        (struct place){.state = PLACE_RUNNING, .pid = pid, .since = mono_now(), .generation = m->generation};
-    stats_set(&m->board->workers[slot].pid, (uint64_t)pid);
-    log_line(LOG_DEBUG, "worker_started", log_u64("worker_pid", (uint64_t)pid), log_u64("slot", slot));
-    return true;
-}
-
 static void start_missing_workers(struct master *m, mono_time now)
 {
-    while (!m->draining && !m->is_worker && mono_us_between(m->next_start, now) >= 0 &&
-           count_workers(m, PLACE_RUNNING, m->generation) < wanted_workers(m)) {
-        if (!start_worker(m)) {
-            m->next_start = mono_add_us(now, BACKOFF_MAX_US);
-            break;
-        }
+    unsigned slot = 0;
+    enum crew_start start = CREW_STARTED;
+    while (!m->draining && !m->is_worker && start == CREW_STARTED) {
+        start = crew_start_missing(&m->crew, m->generation, now, &slot);
+    }
+    if (start == CREW_IN_WORKER) {
+        become_worker(m, slot);
     }
 }
 
-/* ---- losing workers ------------------------------------------------------------------------------------------------
- */
+/* ---- losing workers ---------------------------------------------------------------------------------------------- */
 
 static void free_previous_generation(struct master *m)
 {
-    if (m->previous == NULL || count_workers(m, PLACE_LEAVING, m->previous) > 0 ||
-        count_workers(m, PLACE_RUNNING, m->previous) > 0) {
-        return;
+    if (m->previous != NULL && crew_count(&m->crew, m->previous) == 0) {
+        generation_free(m->previous);
+        m->previous = NULL;
     }
-    generation_free(m->previous);
-    m->previous = NULL;
-}
-
-static void describe_death(const struct place *place, int status, char *text, size_t size)
-{
-    if (place->killed_stuck) {
-        (void)snprintf(text, size, "stuck: its loop did not turn");
-    } else if (WIFSIGNALED(status)) {
-        (void)snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    } else {
-        (void)snprintf(text, size, "exit status %d", WEXITSTATUS(status));
-    }
-}
-
-static void on_worker_lost(struct master *m, unsigned slot, int status)
-{
-    struct place *place = &m->places[slot];
-    struct stats *stats = &m->board->workers[slot];
-    mono_time now = mono_now();
-    char why[128];
-    describe_death(place, status, why, sizeof why);
-    log_line(LOG_WARN, "worker_lost", log_u64("worker_pid", (uint64_t)place->pid), log_str("why", why),
-             log_u64("connections_lost", stats_get(&stats->connections)),
-             log_f64("lived_s", mono_s_between(place->since, now)));
-    scoreboard_strike(m->board, stats_get(&stats->last_source), (uint64_t)now.ns);
-    stats_add(&m->board->worker_restarts, 1);
-    bool short_life = mono_us_between(place->since, now) < SHORT_LIFE_US && !place->killed_stuck;
-    if (!short_life) {
-        m->backoff_us = 0;
-    } else {
-        m->backoff_us = m->backoff_us == 0 ? BACKOFF_FIRST_US : m->backoff_us * 2;
-        m->backoff_us = m->backoff_us > BACKOFF_MAX_US ? BACKOFF_MAX_US : m->backoff_us;
-    }
-    m->next_start = mono_add_us(now, m->backoff_us);
 }
 
 static void finish_if_all_gone(struct master *m)
 {
-    if (m->draining && count_workers(m, PLACE_RUNNING, NULL) + count_workers(m, PLACE_LEAVING, NULL) == 0) {
+    if (m->draining && crew_count(&m->crew, NULL) == 0) {
         ev_break(m->loop, EVBREAK_ALL);
     }
 }
@@ -200,70 +101,32 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
     (void)loop;
     (void)revents;
     struct master *m = child->data;
-    for (unsigned slot = 0; slot < SCOREBOARD_WORKERS; slot++) {
-        struct place *place = &m->places[slot];
-        if (place->state == PLACE_EMPTY || place->pid != child->rpid) {
-            continue;
-        }
-        bool clean = WIFEXITED(child->rstatus) && WEXITSTATUS(child->rstatus) == 0;
-        if (place->state == PLACE_RUNNING || !clean) {
-            on_worker_lost(m, slot, child->rstatus);
-        } else {
-            log_line(LOG_DEBUG, "worker_left", log_u64("worker_pid", (uint64_t)place->pid));
-        }
-        scoreboard_bury(m->board, slot);
-        *place = (struct place){.state = PLACE_EMPTY};
-        break;
-    }
+    crew_child_ended(&m->crew, child->rpid, child->rstatus);
     free_previous_generation(m);
     finish_if_all_gone(m);
     start_missing_workers(m, mono_now());
 }
 
-/* ---- telling workers to leave
- * ---------------------------------------------------------------------------------------- */
-
-static void dismiss(struct place *place, mono_time now)
-{
-    if (place->state == PLACE_RUNNING) {
-        place->state = PLACE_LEAVING;
-        place->since = now;
-        (void)kill(place->pid, SIGTERM);
-    }
-}
-
-static void kill_all(struct master *m)
-{
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        if (m->places[i].state != PLACE_EMPTY) {
-            (void)kill(m->places[i].pid, SIGKILL);
-        }
-    }
-}
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
     (void)revents;
     struct master *m = watcher->data;
-    mono_time now = mono_now();
     if (m->draining) {
         log_line(LOG_WARN, "stop_now", log_str("signal", strsignal(watcher->signum)));
-        m->forced = true;
         m->status = 1;
-        kill_all(m);
+        crew_kill(&m->crew);
         ev_break(loop, EVBREAK_ALL);
         return;
     }
     m->draining = true;
-    m->drain_began = now;
     log_line(LOG_INFO, "stopping", log_str("signal", strsignal(watcher->signum)),
              log_u64("connections", scoreboard_connections(m->board)),
              log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
     notify_stopping();
     listeners_close(&m->listeners); /* the workers do the same: from now on clients are refused, not kept waiting */
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        dismiss(&m->places[i], now);
-    }
+    crew_dismiss(&m->crew, NULL, mono_now());
     finish_if_all_gone(m);
 }
 
@@ -306,8 +169,7 @@ static void settle_metrics(struct master *m, struct metrics *keep, struct metric
     m->metrics = keep;
 }
 
-/* ---- reload
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- reload ------------------------------------------------------------------------------------------------------ */
 
 static struct generation *read_generation(struct master *m, struct option_error *error)
 {
@@ -350,8 +212,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
     m->previous = m->generation;
     m->generation = next;
     m->announced = false; /* old workers leave when the new ones are ready */
-    m->backoff_us = 0;
-    m->next_start = mono_now();
+    crew_forget_losses(&m->crew);
     log_setup((enum log_level)next->config->log_level, (enum log_format)next->config->log_format, STDERR_FILENO,
               notify_wants_priorities());
     stats_add(&m->board->reloads, 1);
@@ -360,18 +221,13 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
     start_missing_workers(m, mono_now());
 }
 
-/* ---- looking after workers
- * ------------------------------------------------------------------------------------------------ */
+/* ---- looking after workers --------------------------------------------------------------------------------------- */
 
 static void announce(struct master *m, mono_time now)
 {
     struct option_error error = {""};
     const struct config *config = m->generation->config;
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        if (m->places[i].state == PLACE_RUNNING && m->places[i].generation != m->generation) {
-            dismiss(&m->places[i], now);
-        }
-    }
+    crew_dismiss(&m->crew, m->generation, now); /* those of the generation before */
     listeners_log(&m->listeners);
     if (config->port_file != NULL && listeners_write_port_file(&m->listeners, config->port_file, &error) != 0) {
         log_line(LOG_ERROR, "port_file", log_str("why", error.text));
@@ -382,44 +238,13 @@ static void announce(struct master *m, mono_time now)
     m->announced = m->served = true;
 }
 
-static void watch_worker(struct master *m, unsigned slot, mono_time now)
-{
-    struct place *place = &m->places[slot];
-    struct stats *stats = &m->board->workers[slot];
-    const struct config *config = place->generation->config;
-    uint64_t beat_ns = stats_get(&stats->heartbeat_ns);
-    if (beat_ns != 0 && !place->ready) {
-        place->ready = true;
-    }
-    mono_time beat = {.ns = beat_ns != 0 ? (int64_t)beat_ns : place->since.ns};
-    int64_t limit_us = (int64_t)config->watchdog_us;
-    if (limit_us != 0 && !place->killed_stuck && mono_us_between(beat, now) > limit_us &&
-        (place->ready || mono_us_between(beat, now) > limit_us + 10 * US_PER_S)) {
-        place->killed_stuck = true;
-        log_line(LOG_ERROR, "worker_stuck", log_u64("worker_pid", (uint64_t)place->pid),
-                 log_f64("since_s", mono_s_between(beat, now)));
-        (void)kill(place->pid, SIGKILL); /* a stopped or spinning process hears nothing else */
-    }
-    if (place->state == PLACE_LEAVING && !place->killed_stuck &&
-        mono_us_between(place->since, now) > (int64_t)config->drain_timeout_us + DRAIN_GRACE_US) {
-        place->killed_stuck = true;
-        (void)kill(place->pid, SIGKILL);
-    }
-}
-
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
     struct master *m = timer->data;
     mono_time now = mono_now();
-    unsigned ready = 0;
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        if (m->places[i].state != PLACE_EMPTY) {
-            watch_worker(m, i, now);
-            ready += m->places[i].ready && m->places[i].generation == m->generation ? 1 : 0;
-        }
-    }
+    unsigned ready = crew_watch(&m->crew, m->generation, now);
     start_missing_workers(m, now);
     if (!m->announced && !m->draining && !m->is_worker && ready >= wanted_workers(m)) {
         announce(m, now);
@@ -435,18 +260,10 @@ static void on_user1(struct ev_loop *loop, ev_signal *watcher, int revents)
     struct stats total;
     scoreboard_total(m->board, &total);
     stats_log(&total, "totals");
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        if (m->places[i].state != PLACE_EMPTY) {
-            log_line(LOG_INFO, "worker", log_u64("worker_pid", (uint64_t)m->places[i].pid),
-                     log_u64("connections", stats_get(&m->board->workers[i].connections)),
-                     log_u64("accepted", stats_get(&m->board->workers[i].accepted)),
-                     log_u64("draining", stats_get(&m->board->workers[i].draining)));
-        }
-    }
+    crew_log(&m->crew);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void start_watchers(struct master *m)
 {
@@ -514,7 +331,7 @@ int master_run(struct config *config, int argc, char **argv)
     }
     log_setup((enum log_level)m->generation->config->log_level, (enum log_format)m->generation->config->log_format,
               STDERR_FILENO, notify_wants_priorities());
-    m->board = scoreboard_create();
+    m->board = m->crew.board = scoreboard_create();
     m->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (m->board == NULL || m->loop == NULL) {
         (void)fprintf(stderr, "sshechod: no memory for the scoreboard, or no epoll: %s\n", strerror(errno));
