@@ -129,8 +129,8 @@ static int filter_system_calls(struct option_error *error)
                               SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)PROT_EXEC, 0));
     }
     if (rc == 0) { /* abort(3), and nobody else's threads: other workers run as the same user */
-        rc =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)); /* the 0: for clang, which misses it */
     }
     if (rc == 0) {
         rc = seccomp_load(filter);
