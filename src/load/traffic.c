@@ -379,8 +379,10 @@ void traffic_abandon(struct load_worker *worker)
     tally_live_add(&tally->live.errors, missing);
 }
 
-/* What window and round trip allow a connection: the most that was ever in flight, once per round trip. */
-static double window_limit(const struct client *client, uint64_t channels)
+/* What window and round trip allow a connection: the most that was ever in flight, once per round trip. The round trip
+ * is that of the network or, where something beyond it takes longer (a relay, a far backend, a server that waits), that
+ * of a session's first echo, when nothing queued yet. */
+static double window_limit(const struct client *client, uint64_t channels, int64_t first_echo_us)
 {
     struct tcp_info info;
     socklen_t length = sizeof info;
@@ -391,7 +393,9 @@ static double window_limit(const struct client *client, uint64_t channels)
     if (getsockopt(client->pump.fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || info.tcpi_min_rtt == 0) {
         return 0.0;
     }
-    return (double)in_flight / ((double)info.tcpi_min_rtt / 1e6);
+    int64_t round_trip_us = (int64_t)info.tcpi_min_rtt;
+    round_trip_us = first_echo_us > round_trip_us ? first_echo_us : round_trip_us;
+    return (double)in_flight / ((double)round_trip_us / 1e6);
 }
 
 void traffic_measured(struct load_worker *worker)
@@ -401,6 +405,8 @@ void traffic_measured(struct load_worker *worker)
     uint64_t per_session = o->mode == MODE_HOLD                                       ? 1
                            : o->mode == MODE_STREAM && o->direction == DIRECTION_DOWN ? o->channels
                                                                                       : 0;
+    int64_t first_echo_us =
+        tally_histogram(tally, (enum tally_histogram)(HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_FIRST_ECHO))->min;
     for (uint64_t i = 0; i < worker->client_count; i++) {
         const struct client *client = &worker->clients[i];
         bool up = client_is_up(client);
@@ -418,7 +424,7 @@ void traffic_measured(struct load_worker *worker)
             histogram_record(tally_histogram(tally, HISTOGRAM_CONNECTION_KB), (int64_t)(bytes / 1000));
         }
         if (up && o->mode == MODE_STREAM) {
-            tally->window_limit_bytes_per_s += window_limit(client, o->channels);
+            tally->window_limit_bytes_per_s += window_limit(client, o->channels, first_echo_us);
         }
     }
 }

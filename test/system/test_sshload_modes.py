@@ -99,6 +99,15 @@ def test_stream_in_one_direction(server, tmp_path, direction):
     assert outcome.summary["bytes"] > 1_000_000
 
 
+def test_a_stream_that_its_window_holds_back_says_so(server, tmp_path):
+    far = clean(load(tmp_path, "-m", "stream", "-d", "2s", "--request", "exec:echo delay=200ms", target=server))
+    generator = far.result["generator"]
+    assert generator["window_limited"] and "window-limited: the channel windows allow" in far.report, far
+    assert far.summary["mb_per_s"] <= generator["window_limit_bytes_per_s"] / 1e6 * 1.1, far
+    near = clean(load(tmp_path, "-m", "stream", "-c", 8, "--connecting", 1, "-d", "1s", target=server))
+    assert not near.result["generator"]["window_limited"], near
+
+
 def test_count_is_met_exactly_over_threads_and_channels(server, tmp_path):
     outcome = clean(load(tmp_path, "-n", 1000, "-c", 5, "-C", 3, "-t", 2, "--pipeline", 4, target=server))
     assert outcome.summary["started"] == outcome.summary["ok"] == outcome.summary["echoes"] == 1000
