@@ -61,6 +61,11 @@ struct option_error {
     char text[512]; /* one line without newline: "FILE:LINE: key: what is wrong (allowed: ...)" */
 };
 
+/* The one way to fill it in; `where` and `key` may be NULL. A value may hold line breaks, the message never does.
+ * Returns -1. */
+__attribute__((format(printf, 4, 5))) int option_fail(struct option_error *error, const char *where, const char *key,
+                                                      const char *format, ...);
+
 /* The command line outranks the file whichever is read first; what is outranked is checked all the same. An empty text
  * empties a list and unsets a string (to "" where the default is not NULL). In the file a key may stand once, but
  * `key += ...` adds to a list, and "${NAME}" in double quotes is taken from the environment.

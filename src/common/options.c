@@ -14,13 +14,12 @@ static void *field_of(const struct option_spec *spec, void *values)
 
 int option_fail(struct option_error *error, const char *where, const char *key, const char *format, ...)
 {
-    char message[256];
+    int used = snprintf(error->text, sizeof error->text, "%.180s%s%.64s%s", where ? where : "", where ? ": " : "",
+                        key ? key : "", key ? ": " : "");
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(message, sizeof message, format, arguments);
+    (void)vsnprintf(error->text + used, sizeof error->text - (size_t)used, format, arguments);
     va_end(arguments);
-    (void)snprintf(error->text, sizeof error->text, "%.180s%s%.64s%s%s", where ? where : "", where ? ": " : "",
-                   key ? key : "", key ? ": " : "", message);
     for (char *c = error->text; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?'; /* a value from a file or a shell may hold line breaks; the message is one line */

@@ -11,11 +11,6 @@ enum option_rank { OPTION_RANK_DEFAULT, OPTION_RANK_FILE, OPTION_RANK_COMMAND_LI
 
 #define OPTION_ALLOWED_MAX 256
 
-/* Fills error->text with "where: key: message", on one line whatever the parts hold. where and key may be NULL.
- * Always returns -1. */
-__attribute__((format(printf, 4, 5))) int option_fail(struct option_error *error, const char *where, const char *key,
-                                                      const char *format, ...);
-
 /* Checks text and, unless a higher rank has set the value, stores it. */
 int option_apply(const struct option_table *table, void *values, struct option_state *state,
                  const struct option_spec *spec, enum option_rank rank, const char *where, const char *text,

@@ -37,7 +37,7 @@ static int parse_gates(const struct load_options *o, struct gate **out, struct o
     for (size_t i = 0; *out != NULL && i < o->fail_if.count; i++) {
         char problem[480];
         if (gate_parse(o->fail_if.items[i], &(*out)[i], problem, sizeof problem) != 0) {
-            (void)snprintf(error->text, sizeof error->text, "--fail-if: %s", problem);
+            (void)option_fail(error, NULL, "--fail-if", "%s", problem);
             return -1;
         }
     }
@@ -48,7 +48,11 @@ static int parse_gates(const struct load_options *o, struct gate **out, struct o
 static int try_keys(const struct settings *settings, struct option_error *error)
 {
     struct login_material material;
-    int rc = login_prepare(&material, settings, error->text, sizeof error->text);
+    char why[sizeof error->text];
+    int rc = login_prepare(&material, settings, why, sizeof why);
+    if (rc != 0) {
+        (void)option_fail(error, NULL, NULL, "%s", why);
+    }
     login_release(&material);
     return rc;
 }

@@ -178,8 +178,7 @@ int settings_read(struct settings *settings, int argc, char **argv, struct strin
 
 static int fail(struct option_error *error, const char *where, const char *what)
 {
-    (void)snprintf(error->text, sizeof error->text, "%s: %s", where, what);
-    return -1;
+    return option_fail(error, NULL, where, "%s", what);
 }
 
 /* ---- targets ---- */
@@ -389,8 +388,7 @@ static int check_algorithms(const struct load_options *o, struct option_error *e
     int rc = 0;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0] && rc == 0; i++) {
         if (lists[i].value != NULL && ssh_options_set(session, lists[i].option, lists[i].value) != SSH_OK) {
-            (void)snprintf(error->text, sizeof error->text, "%s: libssh knows none of \"%s\"", lists[i].name,
-                           lists[i].value);
+            (void)option_fail(error, NULL, lists[i].name, "libssh knows none of \"%s\"", lists[i].value);
             rc = -1;
         }
     }

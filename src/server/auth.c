@@ -23,7 +23,7 @@ struct credentials {
 
 static int complain(struct option_error *error, const char *path, unsigned line, const char *what)
 {
-    (void)snprintf(error->text, sizeof error->text, "%s:%u: %s", path, line, what);
+    (void)option_fail(error, NULL, NULL, "%s:%u: %s", path, line, what);
     return -1;
 }
 
@@ -37,12 +37,12 @@ static int each_line(const char *path, const char *key, struct credentials *cred
     int rc = 0;
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "%s: cannot read %s: %s", key, path, strerror(errno));
+        (void)option_fail(error, NULL, key, "cannot read %s: %s", path, strerror(errno));
         return -1;
     }
     struct stat st;
     if (fstat(fileno(file), &st) != 0 || S_ISDIR(st.st_mode)) {
-        (void)snprintf(error->text, sizeof error->text, "%s: cannot read %s: is a directory", key, path);
+        (void)option_fail(error, NULL, key, "cannot read %s: is a directory", path);
         rc = -1;
     }
     while (rc == 0 && fgets(line, sizeof line, file) != NULL) {
@@ -153,7 +153,7 @@ struct credentials *credentials_read(const struct config *config, struct option_
 {
     struct credentials *credentials = calloc(1, sizeof *credentials);
     if (credentials == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "out of memory");
+        (void)option_fail(error, NULL, NULL, "out of memory");
         return NULL;
     }
     credentials->any_password = config->password_file == NULL;

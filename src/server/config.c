@@ -231,8 +231,7 @@ static int fail(struct option_error *error, const char *key, const char *format,
 {
     char detail[384];
     (void)snprintf(detail, sizeof detail, format, value);
-    (void)snprintf(error->text, sizeof error->text, "%s: %s", key, detail);
-    return -1;
+    return option_fail(error, NULL, key, "%s", detail);
 }
 
 /* Lists may be written as several values or with commas inside one. Calls each() for every word. */
@@ -323,8 +322,8 @@ static int check_addresses(const struct config *config, struct option_error *err
         struct net_address address;
         char why[160];
         if (net_parse(config->listen.items[i], DEFAULT_PORT, false, &address, why, sizeof why) != 0) {
-            (void)snprintf(error->text, sizeof error->text, "listen: \"%s\": %s (allowed: ADDR:PORT, [V6]:PORT, :PORT)",
-                           config->listen.items[i], why);
+            (void)option_fail(error, NULL, "listen", "\"%s\": %s (allowed: ADDR:PORT, [V6]:PORT, :PORT)",
+                              config->listen.items[i], why);
             return -1;
         }
     }
@@ -377,8 +376,7 @@ int config_metrics_address(const struct config *config, struct net_address *addr
         text = loopback;
     }
     if (net_parse(text, DEFAULT_METRICS_PORT, false, address, why, sizeof why) != 0) {
-        (void)snprintf(error->text, sizeof error->text, "metrics-listen: \"%s\": %s (allowed: ADDR:PORT, :PORT)", text,
-                       why);
+        (void)option_fail(error, NULL, "metrics-listen", "\"%s\": %s (allowed: ADDR:PORT, :PORT)", text, why);
         return -1;
     }
     return 0;

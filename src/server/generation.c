@@ -11,7 +11,7 @@ struct generation *generation_create(struct config *config, const struct generat
     struct generation *generation = calloc(1, sizeof *generation);
     ssh_bind trial = NULL;
     if (generation == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "out of memory");
+        (void)option_fail(error, NULL, NULL, "out of memory");
         config_free(config);
         return NULL;
     }
@@ -30,8 +30,8 @@ struct generation *generation_create(struct config *config, const struct generat
     }
     char why[256];
     if (!warmup_run(trial, config, why, sizeof why)) {
-        (void)snprintf(
-            error->text, sizeof error->text,
+        (void)option_fail(
+            error, NULL, NULL,
             "host keys and algorithm lists do not work together (kex, host-key-algorithms, ciphers, macs): %s", why);
         ssh_bind_free(trial);
         goto bad;

@@ -23,7 +23,7 @@ static const char generated[] = "generated";
 
 static int fail(struct option_error *error, const char *path, const char *what)
 {
-    (void)snprintf(error->text, sizeof error->text, "host-key: %s: %s", path, what);
+    (void)option_fail(error, NULL, "host-key", "%s: %s", path, what);
     return -1;
 }
 
@@ -207,8 +207,8 @@ static int set_list(ssh_bind bind, enum ssh_bind_options_e option, const char *k
         size_t length = strcspn(at, ",");
         (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
         if (ssh_bind_options_set(bind, option, name) != SSH_OK) {
-            (void)snprintf(error->text, sizeof error->text, "%s: \"%.200s\": libssh %s does not know \"%s\"", key, list,
-                           ssh_version(0), name);
+            (void)option_fail(error, NULL, key, "\"%.200s\": libssh %s does not know \"%s\"", list, ssh_version(0),
+                              name);
             return -1;
         }
         at += length + (at[length] == ',' ? 1 : 0);
@@ -216,7 +216,7 @@ static int set_list(ssh_bind bind, enum ssh_bind_options_e option, const char *k
     if (list == NULL || ssh_bind_options_set(bind, option, list) == SSH_OK) {
         return 0;
     }
-    (void)snprintf(error->text, sizeof error->text, "%s: libssh %s cannot use \"%.200s\"", key, ssh_version(0), list);
+    (void)option_fail(error, NULL, key, "libssh %s cannot use \"%.200s\"", ssh_version(0), list);
     return -1;
 }
 
@@ -225,7 +225,7 @@ ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *co
     ssh_bind bind = ssh_bind_new();
     bool no = false;
     if (bind == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "out of memory");
+        (void)option_fail(error, NULL, NULL, "out of memory");
         return NULL;
     }
     /* First of all: nothing in /etc/ssh may change what we do. */
@@ -244,8 +244,8 @@ ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *co
     for (size_t i = 0; rc == 0 && i < keys->count; i++) {
         ssh_key copy = ssh_key_dup(keys->keys[i]); /* the bind takes it over */
         if (copy == NULL || ssh_bind_options_set(bind, SSH_BIND_OPTIONS_IMPORT_KEY, copy) != SSH_OK) {
-            (void)snprintf(error->text, sizeof error->text, "host-key: %s: libssh refuses it: %s", keys->origins[i],
-                           ssh_get_error(bind));
+            (void)option_fail(error, NULL, "host-key", "%s: libssh refuses it: %s", keys->origins[i],
+                              ssh_get_error(bind));
             ssh_key_free(copy);
             rc = -1;
         }
@@ -257,8 +257,8 @@ ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *co
     if (rc == 0) { /* what each session will be told, tried once */
         ssh_session session = ssh_new();
         if (session == NULL || hostkeys_prepare_session(session, config) != 0) {
-            (void)snprintf(error->text, sizeof error->text, "compression: libssh %s knows none of \"%s\"",
-                           ssh_version(0), config->compression);
+            (void)option_fail(error, NULL, "compression", "libssh %s knows none of \"%s\"", ssh_version(0),
+                              config->compression);
             rc = -1;
         }
         ssh_free(session);

@@ -61,10 +61,10 @@ static int check_handed(const struct listeners *listeners, const struct config *
         const struct net_address *bound = &listeners->items[i].bound;
         char text[NET_ADDRESS_TEXT_MAX];
         if (!net_is_loopback(bound) && config_is_loopback_only(config)) {
-            (void)snprintf(error->text, sizeof error->text,
-                           "listen: the service manager has handed us %s, which is not loopback: name it in listen "
-                           "too, so that access and limits are decided for it",
-                           net_print(bound, text, sizeof text));
+            (void)option_fail(error, NULL, "listen",
+                              "the service manager has handed us %s, which is not loopback: name it in listen "
+                              "too, so that access and limits are decided for it",
+                              net_print(bound, text, sizeof text));
             return -1;
         }
     }
@@ -75,8 +75,8 @@ static int open_one(struct listener *item, const char *text, uint64_t backlog, s
 {
     item->fd = net_listen(&item->asked, (int)backlog);
     if (item->fd < 0) {
-        (void)snprintf(error->text, sizeof error->text, "listen: %s: %s%s", text, strerror(errno),
-                       errno == EADDRINUSE ? " (another program has it; port 0 takes a free one)" : "");
+        (void)option_fail(error, NULL, "listen", "%s: %s%s", text, strerror(errno),
+                          errno == EADDRINUSE ? " (another program has it; port 0 takes a free one)" : "");
         return -1;
     }
     return net_local_address(item->fd, &item->bound);
@@ -99,7 +99,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
         return 0;
     }
     if (config->listen.count > LISTENERS_MAX) {
-        (void)snprintf(error->text, sizeof error->text, "listen: more than %d addresses", LISTENERS_MAX);
+        (void)option_fail(error, NULL, "listen", "more than %d addresses", LISTENERS_MAX);
         return -1;
     }
     for (size_t i = 0; i < config->listen.count; i++) {
@@ -108,7 +108,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
         item->fd = -1;
         taken[listeners->count] = -1;
         if (net_parse(config->listen.items[i], DEFAULT_PORT, false, &item->asked, why, sizeof why) != 0) {
-            (void)snprintf(error->text, sizeof error->text, "listen: %s: %s", config->listen.items[i], why);
+            (void)option_fail(error, NULL, "listen", "%s: %s", config->listen.items[i], why);
             goto bad;
         }
         taken[listeners->count] = take_over(keep, &item->asked);
@@ -152,7 +152,7 @@ int listeners_write_port_file(const struct listeners *listeners, const char *pat
     int length = snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *file = length > 0 && (size_t)length < sizeof temporary ? fopen(temporary, "we") : NULL;
     if (file == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "port-file: cannot write %s: %s", path, strerror(errno));
+        (void)option_fail(error, NULL, "port-file", "cannot write %s: %s", path, strerror(errno));
         return -1;
     }
     for (size_t i = 0; i < listeners->count; i++) {
@@ -160,7 +160,7 @@ int listeners_write_port_file(const struct listeners *listeners, const char *pat
     }
     bool bad = ferror(file) != 0;
     if (fclose(file) != 0 || bad || rename(temporary, path) != 0) {
-        (void)snprintf(error->text, sizeof error->text, "port-file: cannot write %s: %s", path, strerror(errno));
+        (void)option_fail(error, NULL, "port-file", "cannot write %s: %s", path, strerror(errno));
         (void)unlink(temporary);
         return -1;
     }
@@ -176,7 +176,7 @@ int listeners_try_port_file(const char *path, struct option_error *error)
     int length = snprintf(trial, sizeof trial, "%s.%ld", path, (long)getpid());
     int fd = length > 0 && (size_t)length < sizeof trial ? open(trial, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
     if (fd < 0) {
-        (void)snprintf(error->text, sizeof error->text, "port-file: cannot write %s: %s", path, strerror(errno));
+        (void)option_fail(error, NULL, "port-file", "cannot write %s: %s", path, strerror(errno));
         return -1;
     }
     (void)close(fd);

@@ -175,8 +175,7 @@ static int open_socket(struct metrics *m, const struct config *config, struct ne
     }
     m->listen_fd = net_listen(&address, BACKLOG);
     if (m->listen_fd < 0 || net_local_address(m->listen_fd, bound) != 0) {
-        (void)snprintf(error->text, sizeof error->text, "metrics-listen: %s: %s", config->metrics_listen,
-                       strerror(errno));
+        (void)option_fail(error, NULL, "metrics-listen", "%s: %s", config->metrics_listen, strerror(errno));
         return -1;
     }
     return 0;
@@ -191,7 +190,7 @@ static int start_daemon(struct metrics *m, struct option_error *error)
     const union MHD_DaemonInfo *info =
         m->daemon != NULL ? MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (info == NULL || info->epoll_fd < 0) {
-        (void)snprintf(error->text, sizeof error->text, "metrics-listen: the HTTP server does not start");
+        (void)option_fail(error, NULL, "metrics-listen", "the HTTP server does not start");
         return -1;
     }
     m->epoll_fd = info->epoll_fd;
@@ -208,7 +207,7 @@ struct metrics *metrics_start(struct ev_loop *loop, const struct config *config,
     char text[NET_ADDRESS_TEXT_MAX];
     struct metrics *m = calloc(1, sizeof *m);
     if (m == NULL || (m->listen = strdup(config->metrics_listen)) == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "metrics-listen: out of memory");
+        (void)option_fail(error, NULL, "metrics-listen", "out of memory");
         free(m);
         return NULL;
     }
@@ -281,7 +280,7 @@ struct metrics *metrics_start(struct ev_loop *loop, const struct config *config,
     (void)config;
     (void)look;
     (void)data;
-    (void)snprintf(error->text, sizeof error->text, "metrics-listen: this build has no libmicrohttpd: unset the key");
+    (void)option_fail(error, NULL, "metrics-listen", "this build has no libmicrohttpd: unset the key");
     return NULL;
 }
 

@@ -27,15 +27,14 @@
 
 static int fail(struct option_error *error, const char *what)
 {
-    (void)snprintf(error->text, sizeof error->text, "sandbox: %s: %s", what, strerror(errno));
+    (void)option_fail(error, NULL, "sandbox", "%s: %s", what, strerror(errno));
     return -1;
 }
 
 int sandbox_check(const struct config *config, struct option_error *error)
 {
     if (geteuid() == 0 && config->user != NULL && getpwnam(config->user) == NULL) {
-        (void)snprintf(error->text, sizeof error->text, "user: there is no user \"%s\" to run workers as",
-                       config->user);
+        (void)option_fail(error, NULL, "user", "there is no user \"%s\" to run workers as", config->user);
         return -1;
     }
     return 0;

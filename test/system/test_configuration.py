@@ -89,6 +89,15 @@ def test_bad_file(tmp_path, text, line, word):
         assert f"{path}:{line}" in message
 
 
+@pytest.mark.parametrize("key", ["listen", "host-key", "authorized-keys", "kex", "metrics-listen"])
+def test_error_about_a_value_with_a_line_break_is_one_line(tmp_path, key):
+    path = tmp_path / "sshechod.conf"
+    path.write_text(f'{key} = "/nowhere/a\nlevel=info event=ready"\n')
+    result = run_sshechod("--config", path, "--check")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "?level=info" in result.stderr, result.stderr
+
+
 @pytest.mark.parametrize("path", ["/nonexistent/sshechod.conf", "/", "/dev/null/x"])
 def test_file_that_cannot_be_read(path):
     result = run_sshechod("--check", "--config", path)
