@@ -106,6 +106,16 @@ static inline struct histogram *tally_histogram(const struct tally *tally, enum 
     return &tally->histograms[which];
 }
 
+/* Operations that did not succeed: timed out or failed, as the fault says. */
+static inline void tally_count_failure(struct tally *tally, enum fault fault, uint64_t operations)
+{
+    if (fault_is_timeout(fault)) {
+        tally->timed_out += operations;
+    } else {
+        tally->failed += operations;
+    }
+}
+
 static inline void tally_live_add(_Atomic uint64_t *counter, uint64_t value)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value, memory_order_relaxed);

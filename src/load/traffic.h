@@ -18,16 +18,6 @@ void traffic_begin(struct load_worker *worker);
 void traffic_issue_due(struct load_worker *worker);
 /* A slot whose restart_ns has come. */
 void traffic_restart(struct load_worker *worker, struct client *client);
-/* No more work: what the plan still held for the measurement counts as not issued. */
-void traffic_abandon(struct load_worker *worker);
-/* The measurement has just ended: notes the sessions that stand, and the modes whose operations are sessions. */
-void traffic_measured(struct load_worker *worker);
-/* Whether everything that was begun has come to its end. */
-bool traffic_is_quiet(const struct load_worker *worker);
-/* Whether a measurement by count has all it wants. */
-bool traffic_has_enough(const struct load_worker *worker);
-/* The drain is over: what is outstanding counts as unfinished. */
-void traffic_give_up(struct load_worker *worker);
 
 /* worker.c, for traffic.c: a client of the ramp has come up or failed. */
 void load_worker_settled(struct load_worker *worker, bool up);

@@ -1,5 +1,6 @@
 #include "load/worker.h"
 
+#include "load/ending.h"
 #include "load/schedule.h"
 #include "load/traffic.h"
 #include "sshecho/log.h"
@@ -115,8 +116,8 @@ static void enter_drain(struct load_worker *worker, int64_t now_ns)
         times->measure_to_ns = now_ns;
     }
     worker->tally.cpu_s = worker->phase == WORKER_MEASURE ? thread_cpu_s() - worker->cpu_from_s : 0.0;
-    traffic_abandon(worker);
-    traffic_measured(worker);
+    ending_abandon(worker);
+    ending_measured(worker);
     worker->phase = WORKER_DRAIN;
     worker->drain_until_ns = now_ns + (int64_t)worker->settings->options.drain_timeout_us * NS_PER_US;
     ev_timer_stop(worker->loop, &worker->phase_timer);
@@ -170,7 +171,7 @@ static void on_phase_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 void load_worker_check_count(struct load_worker *worker)
 {
     if (worker->phase == WORKER_MEASURE && worker->shared.streams.measure_to_ns == INT64_MAX &&
-        traffic_has_enough(worker)) {
+        ending_has_enough(worker)) {
         worker->shared.streams.measure_to_ns = mono_now().ns;
         ev_feed_event(worker->loop, &worker->phase_timer, EV_TIMER);
     }
@@ -207,7 +208,7 @@ static void on_schedule(struct ev_loop *loop, ev_io *io, int revents)
 
 static void finish(struct load_worker *worker)
 {
-    traffic_give_up(worker);
+    ending_give_up(worker);
     for (uint64_t i = 0; i < worker->client_count; i++) {
         client_destroy(&worker->clients[i]);
     }
@@ -236,7 +237,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     if (traffic && worker->settings->options.mode != MODE_CONNECT && worker->alive == 0) {
         enter_drain(worker, now_ns); /* nobody is left to do anything */
     }
-    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns || traffic_is_quiet(worker))) {
+    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns || ending_is_quiet(worker))) {
         finish(worker);
     }
 }

@@ -9,6 +9,7 @@
 #define SSHLOAD_WORKER_H
 
 #include "load/client.h"
+#include "load/schedule.h"
 #include "load/settings.h"
 #include "load/tally.h"
 
@@ -60,6 +61,13 @@ struct load_worker {
     double cpu_from_s;
     char error[256]; /* why it could not start */
 };
+
+/* The part of the schedule that is this worker's. */
+static inline struct schedule_part load_worker_part(const struct load_worker *worker)
+{
+    return (struct schedule_part){
+        .worker = worker->index, .first_client = worker->first_client, .client_count = worker->client_count};
+}
 
 /* 0, or -1 with worker->error. */
 int load_worker_start(struct load_worker *worker, const struct settings *settings, struct load_control *control,

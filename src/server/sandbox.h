@@ -11,8 +11,8 @@
 
 /* Worker: all of the above. Returns 0, or -1 with *error. */
 int sandbox_enter(const struct config *config, struct option_error *error);
-/* Master: keeps, of root's powers, those it needs for reloads and for its workers: to read and write its files, to bind low ports, to make
- * processes of another user and to signal them. No-op for others. Returns 0, or -1 with *error. */
+/* Master: keeps, of root's powers, those it needs for reloads and for its workers: to read and write its files, to bind
+ * low ports, to make processes of another user and to signal them. No-op for others. Returns 0, or -1 with *error. */
 int sandbox_limit_master(struct option_error *error);
 /* Checks, before anything is started, that the user exists. */
 int sandbox_check(const struct config *config, struct option_error *error);

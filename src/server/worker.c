@@ -230,7 +230,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     admission_tick(&w->admission, mono_now());
     w->most_connections = connections > w->most_connections ? connections : w->most_connections;
     if (connections < w->most_connections / 2) {
-        /* Half of a crowd has left: what it used goes back to the system. Not more often, since a trim walks the heap. */
+        /* Half of a crowd has left: what it used goes back to the system. Not more often, since a trim walks the heap.
+         */
         w->most_connections = connections;
         (void)malloc_trim(0);
     }
