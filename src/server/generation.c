@@ -4,6 +4,7 @@
 
 #include "server/sandbox.h"
 #include "server/warmup.h"
+#include "sshecho/log.h"
 
 struct generation *generation_create(struct config *config, const struct generation *previous,
                                      struct option_error *error)
@@ -29,7 +30,7 @@ struct generation *generation_create(struct config *config, const struct generat
         goto bad;
     }
     char why[256];
-    if (!warmup_run(trial, config, why, sizeof why)) {
+    if (!warmup_run(trial, config, &generation->takes_forgeries, why, sizeof why)) {
         (void)option_fail(
             error, NULL, NULL,
             "host keys and algorithm lists do not work together (kex, host-key-algorithms, ciphers, macs): %s", why);
@@ -50,5 +51,14 @@ void generation_free(struct generation *generation)
         hostkeys_free(&generation->keys);
         config_free(generation->config);
         free(generation);
+    }
+}
+
+void generation_log(const struct generation *generation)
+{
+    hostkeys_log(&generation->keys);
+    if (generation->takes_forgeries) {
+        log_line(LOG_WARN, "libssh_unsafe", log_str("why", "it accepts packets whose authentication is wrong"),
+                 log_str("note", "update libssh (CVE-2026-59847), or choose other ciphers"));
     }
 }

@@ -15,6 +15,7 @@ struct generation {
     struct config *config;
     struct hostkeys keys;
     struct credentials *credentials;
+    bool takes_forgeries; /* this libssh, with the first of the ciphers (warmup.h) */
 };
 
 /* Reads and tries everything; takes over config, also on failure. `previous` (may be NULL) lends its throw-away keys.
@@ -22,5 +23,7 @@ struct generation {
 struct generation *generation_create(struct config *config, const struct generation *previous,
                                      struct option_error *error);
 void generation_free(struct generation *generation);
+/* The host keys, and what somebody should know of this libssh. */
+void generation_log(const struct generation *generation);
 
 #endif

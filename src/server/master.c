@@ -217,7 +217,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
               notify_wants_priorities());
     stats_add(&m->board->reloads, 1);
     log_line(LOG_INFO, "reloading", log_u64("workers", wanted_workers(m)));
-    hostkeys_log(&next->keys);
+    generation_log(next);
     start_missing_workers(m, mono_now());
 }
 
@@ -345,7 +345,7 @@ int master_run(struct config *config, int argc, char **argv)
     m->status = 0;
     log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
              log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit));
-    hostkeys_log(&m->generation->keys);
+    generation_log(m->generation);
     if (sandbox_limit_master(&error) != 0) { /* e.g. in a container that has none of it to give up */
         log_line(LOG_WARN, "sandbox", log_str("why", error.text));
     }

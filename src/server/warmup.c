@@ -9,6 +9,9 @@
 /* Each step moves whatever can be moved; an exchange takes about ten. */
 #define STEPS_MAX 1000
 
+/* More than the reading of one packet takes. */
+#define FORGERY_STEPS 8
+
 static ssh_session make_client(const struct config *config, int fd)
 {
     ssh_session client = ssh_new();
@@ -36,10 +39,40 @@ static ssh_session make_client(const struct config *config, int fd)
     return client;
 }
 
-bool warmup_run(ssh_bind bind, const struct config *config, char *why, size_t why_size)
+/* One packet of the client's, its last byte (of the tag or MAC) changed on the way from `from` to `to`. */
+static bool accepts_forgery(ssh_session server, int to, ssh_session client, int from)
+{
+    unsigned char packet[1024];
+    if (ssh_send_ignore(client, "forged") != SSH_OK || ssh_blocking_flush(client, 0) != SSH_OK) {
+        return false;
+    }
+    ssize_t size = recv(to, packet, sizeof packet, MSG_DONTWAIT);
+    if (size <= 0) {
+        return false;
+    }
+    packet[size - 1] ^= 1;
+    if (send(from, packet, (size_t)size, MSG_NOSIGNAL) != size) {
+        return false;
+    }
+    ssh_event event = ssh_event_new();
+    bool pumped = event != NULL && ssh_event_add_session(event, server) == SSH_OK;
+    for (int step = 0; pumped && step < FORGERY_STEPS; step++) {
+        (void)ssh_event_dopoll(event, 0);
+    }
+    bool alive = pumped && ssh_get_error_code(server) != SSH_FATAL &&
+                 (ssh_get_status(server) & (SSH_CLOSED | SSH_CLOSED_ERROR)) == 0;
+    if (pumped) {
+        (void)ssh_event_remove_session(event, server);
+    }
+    ssh_event_free(event);
+    return alive;
+}
+
+bool warmup_run(ssh_bind bind, const struct config *config, bool *takes_forgeries, char *why, size_t why_size)
 {
     int pair[2] = {-1, -1};
     bool done = false;
+    *takes_forgeries = false;
     ssh_session client = NULL;
     ssh_session server = ssh_new();
     (void)snprintf(why, why_size, "no memory or no socket pair");
@@ -61,6 +94,7 @@ bool warmup_run(ssh_bind bind, const struct config *config, char *why, size_t wh
     done = served == SSH_OK && connected == SSH_OK;
     const char *told = *ssh_get_error(client) != '\0' ? ssh_get_error(client) : ssh_get_error(server);
     (void)snprintf(why, why_size, "%s", *told != '\0' ? told : "nothing in common");
+    *takes_forgeries = done && accepts_forgery(server, pair[0], client, pair[1]);
 out:
     if (pair[0] >= 0 && (server == NULL || ssh_get_fd(server) != pair[0])) {
         (void)close(pair[0]);

@@ -225,3 +225,12 @@ def test_full_disk_for_the_output_is_not_a_success():
     with open("/dev/full", "w") as full:
         result = subprocess.run([str(harness.SSHECHOD), "--help"], stdout=full, stderr=subprocess.PIPE, timeout=10)
     assert result.returncode != 0
+
+
+def test_a_libssh_that_takes_forged_packets_is_named(serve, tmp_path):
+    assert not serve().lines("libssh_unsafe"), "the libssh of this machine needs an update (SECURITY.md)"
+    library = tmp_path / "blind.so"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(harness.ROOT / "test" / "faults" / "blind_decrypt.c")],
+                   check=True)
+    blind = serve(options={"ciphers": "aes128-gcm@openssh.com"}, environment={"LD_PRELOAD": str(library)})
+    assert "update libssh" in blind.wait_line("libssh_unsafe")["note"]
