@@ -229,6 +229,8 @@ def test_full_disk_for_the_output_is_not_a_success():
 
 def test_a_libssh_that_takes_forged_packets_is_named(serve, tmp_path):
     assert not serve().lines("libssh_unsafe"), "the libssh of this machine needs an update (SECURITY.md)"
+    if harness.is_sanitized():
+        return      # nothing can be loaded before ASan
     library = tmp_path / "blind.so"
     subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(harness.ROOT / "test" / "faults" / "blind_decrypt.c")],
                    check=True)
