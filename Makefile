@@ -31,9 +31,9 @@ LIBS_COMMON := $(shell pkg-config --libs libssh libconfuse) -lev -lm
 LIBS_SERVER := $(LIBS_COMMON) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
 LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson)
 
-COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/common/*.c))
-SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c))
-LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c))
+COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/io/*.c))
+SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c))
+LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
 .PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan fuzz fuzz-build demo install uninstall clean format tidy
@@ -46,14 +46,14 @@ $(BUILD)/sshload: $(LOAD) $(COMMON)
 # What prints the version is made anew when the commit changes.
 $(BUILD)/.version: FORCE
 	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
-$(addprefix $(BUILD)/src/,common/version.o server/master.o server/hostkeys.o server/metrics.o server/metrics_text.o load/about.o): $(BUILD)/.version
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -rlw SSHECHO_VERSION src)): $(BUILD)/.version
 FORCE:
 $(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # The floor of the benchmarks: a TCP echo on the same loop, and its load. Not installed.
-BENCH_ROOMS := $(BUILD)/src/common/net.o $(BUILD)/src/common/histogram.o
+BENCH_ROOMS := $(BUILD)/src/base/net.o $(BUILD)/src/base/histogram.o
 .PHONY: bench-tools
 .SECONDARY: $(BUILD)/test/bench/tcp_echo.o $(BUILD)/test/bench/tcp_load.o
 bench-tools: $(BUILD)/tcp-echo $(BUILD)/tcp-load
@@ -96,12 +96,13 @@ FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_CC := clang -D_GNU_SOURCE -std=c17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc \
   -DSSHECHO_VERSION='"fuzz"' $(shell pkg-config --cflags libssh libconfuse jansson)
 FUZZ_ARCHIVES := $(BUILD)/fuzz/common.a $(BUILD)/fuzz/server.a $(BUILD)/fuzz/load.a
-FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c src/common/transport.c,$(wildcard src/*/*.c)))
+FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c src/io/transport.c,$(wildcard src/*/*.c src/*/*/*.c)))
 .SECONDARY: $(FUZZ_OBJECTS)
 $(BUILD)/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
-$(foreach room,common server load,$(eval $(BUILD)/fuzz/$(room).a: $(filter $(BUILD)/fuzz/$(room)/%,$(FUZZ_OBJECTS))))
+$(BUILD)/fuzz/common.a: $(filter $(BUILD)/fuzz/base/% $(BUILD)/fuzz/io/%,$(FUZZ_OBJECTS))
+$(foreach room,server load,$(eval $(BUILD)/fuzz/$(room).a: $(filter $(BUILD)/fuzz/$(room)/%,$(FUZZ_OBJECTS))))
 $(FUZZ_ARCHIVES):
 	ar rcs $@ $^
 $(BUILD)/fuzz/fuzz_load_%: test/fuzz/fuzz_load_%.c $(FUZZ_ARCHIVES)

@@ -4,13 +4,13 @@
  * Reads the command line, chooses between a run and the commands that work on its results, and turns outcomes into exit
  * codes: 0 done, 1 something went wrong in the run, 2 bad usage, 99 a --fail-if condition holds.
  */
-#include "load/gate.h"
-#include "load/login.h"
-#include "load/report.h"
-#include "load/result.h"
-#include "load/run.h"
+#include "load/drive/login.h"
+#include "load/drive/run.h"
+#include "load/result/gate.h"
+#include "load/result/report.h"
+#include "load/result/result.h"
 #include "load/settings.h"
-#include "load/tools.h"
+#include "load/tools/tools.h"
 #include "sshecho/log.h"
 #include "sshecho/net.h"
 #include "sshecho/pump.h"

@@ -4,11 +4,11 @@
  * The option table of sshload, its values, and what follows from them (targets resolved, sizes parsed, defaults that
  * depend on the mode, checks across options). Filled once in main, then read-only for everybody, from every thread.
  */
-#ifndef SSHLOAD_SETTINGS_H
-#define SSHLOAD_SETTINGS_H
+#ifndef LOAD_SETTINGS_H
+#define LOAD_SETTINGS_H
 
-#include "load/content.h"
-#include "load/plan.h"
+#include "load/plan/content.h"
+#include "load/plan/plan.h"
 #include "sshecho/net.h"
 #include "sshecho/options.h"
 

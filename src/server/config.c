@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/proxy.h"
+#include "server/entry/proxy_header.h"
 #include "sshecho/log.h"
 #include "sshecho/net.h"
 #include "sshecho/units.h"

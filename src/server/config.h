@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/proxy.h"
+#include "server/entry/proxy_header.h"
 #include "sshecho/options.h"
 
 enum profile { PROFILE_AUTO, PROFILE_BENCH, PROFILE_EXPOSED };

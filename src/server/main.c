@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "server/config.h"
-#include "server/generation.h"
-#include "server/master.h"
-#include "server/top.h"
+#include "server/figures/top.h"
+#include "server/process/generation.h"
+#include "server/process/master.h"
 #include "sshecho/version.h"
 
 static int check(struct config *config)

@@ -2,7 +2,7 @@
  * line. */
 #include "fuzz_files.h"
 
-#include "server/auth.h"
+#include "server/session/credentials.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

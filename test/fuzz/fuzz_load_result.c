@@ -2,8 +2,8 @@
  * being written and read again, be no worse than itself, and be refused as a second part of its own run. */
 #include "fuzz_files.h"
 
-#include "load/report.h"
-#include "load/tools.h"
+#include "load/result/report.h"
+#include "load/tools/tools.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/service.h"
+#include "server/channel/service.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,10 +2,10 @@
  * Preloaded into sshechod by test_faults.py: lets system calls and allocations fail by plan.
  *
  *   FAULT_ACCEPT=ERRNO   every other accept4 fails with this error (the connection stays in the queue)
- *   FAULT_MALLOC=N       one malloc, calloc or realloc in N fails while the switch is not 0, in processes that have begun
- *                        to accept connections: a worker has to be up before it can be hurt
- *   FAULT_CLOCK=1        the wall clock is off by as many seconds as the switch says; the monotonic clock is right
- *   FAULT_SWITCH=FILE    holds the switch, one long, mapped into memory: no system call that a sandbox could mind
+ *   FAULT_MALLOC=N       one malloc, calloc or realloc in N fails while the switch is not 0, in processes that have
+ * begun to accept connections: a worker has to be up before it can be hurt FAULT_CLOCK=1        the wall clock is off
+ * by as many seconds as the switch says; the monotonic clock is right FAULT_SWITCH=FILE    holds the switch, one long,
+ * mapped into memory: no system call that a sandbox could mind
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,15 +25,20 @@ extern void *__libc_realloc(void *old, size_t size);
 
 static int armed; /* this process has called accept4 */
 static unsigned dice;
-static int malloc_every;  /* 0: never */
+static int malloc_every; /* 0: never */
 static int clock_steps;
 static volatile long *fault_switch; /* NULL: no switch */
 
 static const struct {
     const char *name;
     int number;
-} errors[] = {{"ECONNABORTED", ECONNABORTED}, {"EPROTO", EPROTO}, {"ENETDOWN", ENETDOWN}, {"ENOBUFS", ENOBUFS},
-              {"EMFILE", EMFILE}, {"EPERM", EPERM}, {"EINTR", EINTR}};
+} errors[] = {{"ECONNABORTED", ECONNABORTED},
+              {"EPROTO", EPROTO},
+              {"ENETDOWN", ENETDOWN},
+              {"ENOBUFS", ENOBUFS},
+              {"EMFILE", EMFILE},
+              {"EPERM", EPERM},
+              {"EINTR", EINTR}};
 
 __attribute__((constructor)) static void start(void)
 {

@@ -1,6 +1,6 @@
 /* Shares, due times, ramps, shards, instants and message sizes; and the schedule that is made of them. */
-#include "load/plan.h"
-#include "load/schedule.h"
+#include "load/plan/plan.h"
+#include "load/plan/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* Content, error classes, tallies, results as JSON and back, gates, merging and comparing: all without a server. */
-#include "load/content.h"
-#include "load/fault.h"
-#include "load/gate.h"
-#include "load/result.h"
-#include "load/tools.h"
+#include "load/drive/fault.h"
+#include "load/plan/content.h"
+#include "load/result/gate.h"
+#include "load/result/result.h"
+#include "load/tools/tools.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "server/admission.h"
+#include "server/entry/admission.h"
 
 static struct net_address address(const char *text)
 {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/service.h"
+#include "server/channel/service.h"
 
 static enum service_kind kind_of(const char *words, bool test_bench)
 {

@@ -1,0 +1,190 @@
+#include "load/drive/run.h"
+
+#include "load/drive/worker.h"
+#include "load/plan/schedule.h"
+#include "load/result/progress.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run {
+    const struct settings *settings;
+    struct load_control control;
+    struct load_worker *workers;
+    unsigned started; /* workers that run */
+    struct ev_loop *loop;
+    ev_signal interrupt, terminate;
+    ev_timer start_timer;
+    struct progress progress;
+    unsigned signals;
+    mono_time began, opened;
+    int64_t opened_us; /* since 1970 */
+};
+
+static int64_t wall_clock_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / NS_PER_US;
+}
+
+static void wake_all(struct run *run)
+{
+    for (unsigned i = 0; i < run->started; i++) {
+        load_worker_wake(&run->workers[i]);
+    }
+}
+
+static void open_gate(struct run *run)
+{
+    run->opened_us = wall_clock_us();
+    run->opened = mono_now();
+    atomic_store(&run->control.gate_ns, run->opened.ns);
+    wake_all(run);
+}
+
+static void on_start_time(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct run *run = timer->data;
+    int64_t early_us = run->settings->start_at_us - wall_clock_us();
+    if (early_us > 0) { /* the timer is coarser than the clock */
+        ev_timer_stop(loop, timer);
+        ev_timer_set(timer, (double)early_us / 1e6, 0.0);
+        ev_timer_start(loop, timer);
+        return;
+    }
+    open_gate(run);
+}
+
+static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
+{
+    (void)revents;
+    struct run *run = async->data;
+    if (atomic_load(&run->control.done) == run->started) {
+        ev_break(loop, EVBREAK_ALL);
+        return;
+    }
+    if (atomic_load(&run->control.ready) == run->started && run->opened.ns == 0 && !ev_is_active(&run->start_timer)) {
+        int64_t early_us = run->settings->start_at_us - wall_clock_us();
+        if (run->settings->start_at_us > 0 && early_us > 0) {
+            ev_timer_set(&run->start_timer, (double)early_us / 1e6, 0.0);
+            ev_now_update(loop);
+            ev_timer_start(loop, &run->start_timer);
+        } else {
+            open_gate(run);
+        }
+    }
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct run *run = watcher->data;
+    if (++run->signals > 1) {
+        _exit(128 + watcher->signum); /* asked twice: now */
+    }
+    ev_timer_stop(run->loop, &run->start_timer);
+    atomic_store(&run->control.stop, true);
+    wake_all(run);
+}
+
+static void watch(struct run *run)
+{
+    ev_async_init(&run->control.changed, on_changed);
+    run->control.changed.data = run;
+    ev_async_start(run->loop, &run->control.changed);
+    ev_signal_init(&run->interrupt, on_signal, SIGINT);
+    ev_signal_init(&run->terminate, on_signal, SIGTERM);
+    run->interrupt.data = run->terminate.data = run;
+    ev_signal_start(run->loop, &run->interrupt);
+    ev_signal_start(run->loop, &run->terminate);
+    ev_timer_init(&run->start_timer, on_start_time, 0.0, 0.0);
+    run->start_timer.data = run;
+}
+
+static void gather(struct run *run, struct result *result)
+{
+    const struct settings *settings = run->settings;
+    const struct load_options *o = &settings->options;
+    mono_time end = mono_now();
+    int64_t measured_ns = 0;
+    for (unsigned i = 0; i < run->started; i++) {
+        const struct stream_shared *times = &run->workers[i].shared.streams;
+        int64_t ns = times->measure_to_ns - times->measure_from_ns;
+        measured_ns = ns > measured_ns ? ns : measured_ns;
+        (void)tally_merge(&result->tally, &run->workers[i].tally);
+    }
+    (void)snprintf(result->mode, sizeof result->mode, "%s", load_mode_names[o->mode]);
+    (void)snprintf(result->label, sizeof result->label, "%s", o->label == NULL ? "" : o->label);
+    result->open_loop = schedule_is_open(settings);
+    result->interrupted = run->signals > 0;
+    result->threads = settings->threads;
+    result->shard_index = settings->shard.index + 1;
+    result->shard_count = settings->shard.count;
+    result->seconds = (double)measured_ns / (double)NS_PER_S;
+    result->warmup_s = (double)o->warmup_us / 1e6;
+    if (run->opened.ns == 0) {
+        run->opened = end;
+        run->opened_us = wall_clock_us();
+    }
+    result->started_at_us = run->opened_us;
+    if (settings->start_at_us > 0) {
+        result->start_skew_us = run->opened_us - settings->start_at_us;
+    }
+    result->ramp_s = mono_s_between(run->began, run->opened);
+    double rest_s = mono_s_between(run->opened, end) - result->warmup_s - result->seconds;
+    result->drain_s = rest_s > 0.0 ? rest_s : 0.0;
+}
+
+int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size)
+{
+    struct run run = {.settings = settings};
+    int rc = 0;
+    run.loop = ev_default_loop(EVFLAG_AUTO);
+    run.workers = calloc(settings->threads, sizeof *run.workers);
+    if (run.loop == NULL || run.workers == NULL) {
+        (void)snprintf(error, error_size, "out of memory");
+        free(run.workers);
+        return -1;
+    }
+    run.control.loop = run.loop;
+    run.began = mono_now();
+    watch(&run);
+    progress_start(&run.progress, settings, &run.control, run.workers, run.loop);
+    for (unsigned i = 0; i < settings->threads && rc == 0; i++) {
+        rc = load_worker_start(&run.workers[i], settings, &run.control, i);
+        if (rc != 0) {
+            (void)snprintf(error, error_size, "%s", run.workers[i].error);
+            atomic_store(&run.control.stop, true);
+            wake_all(&run);
+            load_worker_free(&run.workers[i]);
+        } else {
+            run.started++;
+        }
+    }
+    if (run.started > 0) {
+        ev_run(run.loop, 0);
+    }
+    for (unsigned i = 0; i < run.started; i++) {
+        load_worker_join(&run.workers[i]);
+    }
+    progress_stop(&run.progress);
+    if (rc == 0) {
+        gather(&run, result);
+    }
+    for (unsigned i = 0; i < run.started; i++) {
+        load_worker_free(&run.workers[i]);
+    }
+    free(run.workers);
+    ev_signal_stop(run.loop, &run.interrupt);
+    ev_signal_stop(run.loop, &run.terminate);
+    ev_async_stop(run.loop, &run.control.changed);
+    ev_loop_destroy(run.loop);
+    return rc;
+}

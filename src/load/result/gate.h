@@ -1,0 +1,29 @@
+/*
+ * gate.h - room: conditions on a result.
+ *
+ * "FIGURE OPERATOR VALUE", e.g. "p99 > 5ms", "errors > 0", "rate < 1000", "mb < 400". Pure.
+ */
+#ifndef LOAD_RESULT_GATE_H
+#define LOAD_RESULT_GATE_H
+
+#include "load/result/result.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum gate_operator { GATE_LESS, GATE_LESS_EQUAL, GATE_MORE, GATE_MORE_EQUAL, GATE_EQUAL, GATE_NOT_EQUAL };
+
+struct gate {
+    int figure; /* index into gate.c's table */
+    enum gate_operator operator;
+    double value; /* us for times */
+};
+
+/* 0, or -1 with a sentence that lists what is allowed. */
+int gate_parse(const char *text, struct gate *out, char *error, size_t error_size);
+
+/* Whether the condition holds, that is, whether the run failed it. *actual is the figure's value. A latency that was
+ * never measured fails every gate on it: silence must not pass for speed. */
+bool gate_is_crossed(const struct gate *gate, const struct result *result, double *actual);
+
+#endif

@@ -1,0 +1,141 @@
+#include "load/result/result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Above this share of a core, a thread of the generator was busy enough to be the limit. */
+#define CPU_BOUND 0.9
+
+/* A plan whose operations start this late, and no small part of the latency, is not the plan that was asked for. */
+#define SLIP_BOUND_US 1000.0
+#define SLIP_BOUND_SHARE 0.25
+
+int result_init(struct result *result)
+{
+    *result =
+        (struct result){.start_skew_us = RESULT_SKEW_NONE, .shards_merged = 1, .shard_index = 1, .shard_count = 1};
+    return tally_init(&result->tally);
+}
+
+void result_free(struct result *result)
+{
+    tally_free(&result->tally);
+    json_decref(result->about);
+    result->about = NULL;
+}
+
+double result_echoes_per_s(const struct result *result)
+{
+    return result->seconds > 0.0 ? (double)result->tally.echoes / result->seconds : 0.0;
+}
+
+double result_mb_per_s(const struct result *result)
+{
+    return result->seconds > 0.0 ? (double)result->tally.bytes / 1e6 / result->seconds : 0.0;
+}
+
+double result_handshakes_per_s(const struct result *result)
+{
+    if (strcmp(result->mode, "connect") == 0) {
+        return result->seconds > 0.0 ? (double)result->tally.connects_in_measure / result->seconds : 0.0;
+    }
+    return result->ramp_s > 0.0 ? (double)result->tally.connects_in_ramp / result->ramp_s : 0.0;
+}
+
+uint64_t result_errors(const struct result *result)
+{
+    return fault_total(&result->tally.faults);
+}
+
+struct result_figures result_figures_of(const struct histogram *histogram)
+{
+    return (struct result_figures){
+        .count = histogram->total,
+        .p50 = (double)histogram_percentile(histogram, 50.0),
+        .p90 = (double)histogram_percentile(histogram, 90.0),
+        .p99 = (double)histogram_percentile(histogram, 99.0),
+        .p99_9 = (double)histogram_percentile(histogram, 99.9),
+        .max = (double)histogram->max,
+        .mean = histogram_mean(histogram),
+    };
+}
+
+static bool is_late(const struct result *result)
+{
+    struct result_figures slip = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_SLIP));
+    struct result_figures latency = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_LATENCY));
+    return result->open_loop && slip.count > 0 && slip.p99 > SLIP_BOUND_US && slip.p99 > SLIP_BOUND_SHARE * latency.p99;
+}
+
+bool result_is_client_bound(const struct result *result)
+{
+    return result->tally.busiest_thread_cpu > CPU_BOUND || is_late(result);
+}
+
+bool result_is_window_limited(const struct result *result)
+{
+    const struct tally *tally = &result->tally;
+    if (strcmp(result->mode, "stream") != 0 || tally->window_limit_bytes_per_s <= 0.0 || result->seconds <= 0.0) {
+        return false;
+    }
+    return tally->stops_at_window > tally->stops_at_output &&
+           (double)tally->bytes / result->seconds > 0.5 * tally->window_limit_bytes_per_s;
+}
+
+bool result_adds_up(const struct result *result)
+{
+    const struct tally *t = &result->tally;
+    return t->started == t->ok + t->failed + t->timed_out + t->unfinished;
+}
+
+bool result_is_bad(const struct result *result)
+{
+    const struct tally *t = &result->tally;
+    return t->started == 0 || result_errors(result) > 0 || t->failed + t->timed_out + t->unfinished > 0 ||
+           !result_adds_up(result);
+}
+
+void result_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data)
+{
+    const struct tally *t = &result->tally;
+    char text[256];
+    if (t->busiest_thread_cpu > CPU_BOUND) {
+        (void)snprintf(
+            text, sizeof text,
+            "client-bound: a generator thread used %.0f %% of a core, so the server may be faster than this; "
+            "use more threads or machines",
+            t->busiest_thread_cpu * 100.0);
+        say(text, data);
+    }
+    if (is_late(result)) {
+        say("client-bound: operations started late (see schedule slip), so the rate was not what was asked for", data);
+    }
+    if (result_is_window_limited(result)) {
+        (void)snprintf(text, sizeof text,
+                       "window-limited: the channel windows allow about %.1f MB/s at this round-trip time; use more "
+                       "channels or connections",
+                       t->window_limit_bytes_per_s / 1e6);
+        say(text, data);
+    }
+    if (t->faults.counts[FAULT_LOCAL_LIMIT] > 0) {
+        say("local-limit: this machine ran out of file descriptors, ports or memory; raise ulimit -n, or use --bind "
+            "with "
+            "several addresses",
+            data);
+    }
+    if (t->unfinished > 0) {
+        (void)snprintf(text, sizeof text, "unfinished: %llu operations had no answer when the drain time was over",
+                       (unsigned long long)t->unfinished);
+        say(text, data);
+    }
+    if (t->started == 0) {
+        say("nothing was measured: the run ended before any operation", data);
+    }
+    if (result->interrupted) {
+        say("interrupted: the measurement was ended by a signal; the figures cover what ran", data);
+    }
+    if (!result_adds_up(result)) {
+        say("inconsistent: started is not ok + failed + timed out + unfinished; please report this as a defect", data);
+    }
+}

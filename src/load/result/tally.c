@@ -1,0 +1,105 @@
+#include "load/result/tally.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int tally_init(struct tally *tally)
+{
+    memset(tally, 0, sizeof *tally);
+    tally->histograms = calloc(HISTOGRAM_COUNT, sizeof *tally->histograms);
+    if (tally->histograms == NULL) {
+        return -1;
+    }
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        histogram_reset(&tally->histograms[i]);
+    }
+    return 0;
+}
+
+void tally_free(struct tally *tally)
+{
+    free(tally->histograms);
+    free(tally->seconds);
+    tally->histograms = NULL;
+    tally->seconds = NULL;
+    tally->second_count = tally->second_capacity = 0;
+}
+
+static bool reach_second(struct tally *tally, size_t index)
+{
+    if (index >= TALLY_SECONDS_MAX) {
+        return false;
+    }
+    if (index >= tally->second_capacity) {
+        size_t capacity = tally->second_capacity == 0 ? 64 : tally->second_capacity;
+        while (capacity <= index) {
+            capacity *= 2;
+        }
+        struct tally_second *larger = realloc(tally->seconds, capacity * sizeof *larger);
+        if (larger == NULL) {
+            return false;
+        }
+        tally->seconds = larger;
+        tally->second_capacity = capacity;
+    }
+    while (tally->second_count <= index) {
+        tally->seconds[tally->second_count++] = (struct tally_second){0};
+    }
+    return true;
+}
+
+struct tally_second *tally_second_at(struct tally *tally, int64_t us)
+{
+    if (us < 0 || !reach_second(tally, (size_t)(us / US_PER_S))) {
+        return NULL;
+    }
+    return &tally->seconds[us / US_PER_S];
+}
+
+int tally_merge(struct tally *into, const struct tally *from)
+{
+    into->started += from->started;
+    into->ok += from->ok;
+    into->failed += from->failed;
+    into->timed_out += from->timed_out;
+    into->unfinished += from->unfinished;
+    into->echoes += from->echoes;
+    into->bytes += from->bytes;
+    into->connects_tried += from->connects_tried;
+    into->connects_up += from->connects_up;
+    into->connects_in_ramp += from->connects_in_ramp;
+    into->connects_in_measure += from->connects_in_measure;
+    into->sessions_lost += from->sessions_lost;
+    into->sessions_up += from->sessions_up;
+    into->sessions_up_max += from->sessions_up_max;
+    into->messages_rekeyed += from->messages_rekeyed;
+    into->stops_at_window += from->stops_at_window;
+    into->stops_at_output += from->stops_at_output;
+    into->window_limit_bytes_per_s += from->window_limit_bytes_per_s;
+    into->cpu_s += from->cpu_s;
+    if (from->busiest_thread_cpu > into->busiest_thread_cpu) {
+        into->busiest_thread_cpu = from->busiest_thread_cpu;
+    }
+    fault_merge(&into->faults, &from->faults);
+    if (into->negotiated.banner[0] == '\0') {
+        into->negotiated = from->negotiated;
+    }
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        histogram_merge(&into->histograms[i], &from->histograms[i]);
+    }
+    if (from->second_count > 0 && !reach_second(into, from->second_count - 1)) {
+        return -1;
+    }
+    for (size_t i = 0; i < from->second_count; i++) {
+        struct tally_second *second = &into->seconds[i];
+        second->echoes += from->seconds[i].echoes;
+        second->bytes += from->seconds[i].bytes;
+        second->handshakes += from->seconds[i].handshakes;
+        second->errors += from->seconds[i].errors;
+        second->latency_sum_us += from->seconds[i].latency_sum_us;
+        if (from->seconds[i].latency_max_us > second->latency_max_us) {
+            second->latency_max_us = from->seconds[i].latency_max_us;
+        }
+    }
+    return 0;
+}

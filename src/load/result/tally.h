@@ -1,0 +1,124 @@
+/*
+ * tally.h - room: what happened, in numbers.
+ *
+ * Each thread counts into a tally of its own, which nobody else touches until the thread has been joined; then they are
+ * merged. An operation is a message (ping, stream), a connection (connect) or a session (hold). Of the operations that
+ * were due within the measured time, started = ok + failed + timed_out + unfinished.
+ */
+#ifndef LOAD_RESULT_TALLY_H
+#define LOAD_RESULT_TALLY_H
+
+#include "load/drive/fault.h"
+#include "sshecho/clock.h"
+#include "sshecho/histogram.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Parts of a handshake, each measured from the end of the one before. */
+enum tally_phase { TALLY_TCP, TALLY_BANNER_KEX, TALLY_AUTH, TALLY_CHANNEL, TALLY_FIRST_ECHO, TALLY_PHASES };
+
+/* The histograms of a tally, in one allocation. */
+enum tally_histogram {
+    HISTOGRAM_LATENCY,         /* us, from the due time; ok operations only */
+    HISTOGRAM_UNCORRECTED,     /* us, the same operations from the moment they were really sent */
+    HISTOGRAM_SLIP,            /* us that the generator was late, per operation of a rate */
+    HISTOGRAM_CONNECTION_KB,   /* payload bytes / 1000 that each connection moved in the measured time */
+    HISTOGRAM_HANDSHAKE,       /* us, connect(2) to usable, of every session that came up in the whole run */
+    HISTOGRAM_HANDSHAKE_PARTS, /* TALLY_PHASES of them from here on */
+    HISTOGRAM_COUNT = HISTOGRAM_HANDSHAKE_PARTS + TALLY_PHASES
+};
+
+/* One second of the run, counted from the start of the measurement, by when things happened. */
+struct tally_second {
+    uint64_t echoes;
+    uint64_t bytes;
+    uint64_t handshakes;
+    uint64_t errors;
+    uint64_t latency_sum_us; /* of the echoes */
+    uint64_t latency_max_us;
+};
+
+#define TALLY_SECONDS_MAX 1000000U
+
+/* What the first session of a thread agreed on with its server. */
+struct tally_negotiated {
+    char banner[128];
+    char kex[64], host_key[64];
+    char cipher_out[64], cipher_in[64];
+    char mac_out[64], mac_in[64];
+};
+
+/* Read by the main thread while the owner writes: single writer, relaxed. For progress only. */
+struct tally_live {
+    _Atomic uint64_t sessions_up;
+    _Atomic uint64_t handshakes;
+    _Atomic uint64_t echoes;
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t errors;
+    _Atomic uint64_t latency_sum_us;
+};
+
+struct tally {
+    uint64_t started, ok, failed, timed_out, unfinished;
+    uint64_t echoes; /* that came back within the measured time, whenever sent */
+    uint64_t bytes;  /* payload that came back (direction up: was sent) within the measured time */
+
+    uint64_t connects_tried;      /* whole run */
+    uint64_t connects_up;         /* whole run; subset of connects_tried */
+    uint64_t connects_in_ramp;    /* subset of connects_up: before traffic began */
+    uint64_t connects_in_measure; /* subset of connects_up */
+    uint64_t sessions_lost;       /* were up and ended against our will */
+    uint64_t sessions_up;         /* at the end of the measurement */
+    uint64_t sessions_up_max;     /* most at the same time; merged by adding */
+    uint64_t messages_rekeyed;    /* writes that a key re-exchange held up */
+
+    /* Streams: how often a channel had something to send and stopped at a shut window or at the cap on unsent output,
+     * and the rate that window and round-trip time allow, summed over the connections. */
+    uint64_t stops_at_window, stops_at_output;
+    double window_limit_bytes_per_s;
+
+    double cpu_s;              /* of the generator's threads, during the measurement */
+    double busiest_thread_cpu; /* share of one core, 0..1; merged by taking the larger */
+
+    struct fault_log faults;
+    struct tally_negotiated negotiated;
+    struct histogram *histograms; /* [HISTOGRAM_COUNT] */
+    struct tally_second *seconds;
+    size_t second_count, second_capacity;
+
+    struct tally_live live;
+};
+
+/* 0, or -1 out of memory. */
+int tally_init(struct tally *tally);
+void tally_free(struct tally *tally);
+/* Adds `from` to `into` (live counters excepted). 0, or -1 out of memory (only the series is then incomplete). */
+int tally_merge(struct tally *into, const struct tally *from);
+
+/* The second that `us` after the start of the measurement falls into; NULL before it, or out of memory. */
+struct tally_second *tally_second_at(struct tally *tally, int64_t us);
+
+static inline struct histogram *tally_histogram(const struct tally *tally, enum tally_histogram which)
+{
+    return &tally->histograms[which];
+}
+
+/* Operations that did not succeed: timed out or failed, as the fault says. */
+static inline void tally_count_failure(struct tally *tally, enum fault fault, uint64_t operations)
+{
+    if (fault_is_timeout(fault)) {
+        tally->timed_out += operations;
+    } else {
+        tally->failed += operations;
+    }
+}
+
+static inline void tally_live_add(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,339 @@
+#include "server/channel/channel.h"
+
+#include <libssh/server.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/channel/echo.h"
+#include "sshecho/log.h"
+
+void channel_make_hungry(struct channel *channel)
+{
+    struct channel_host *host = channel->host;
+    if (channel->hungry) {
+        return;
+    }
+    channel->hungry = true;
+    channel->next_hungry = NULL;
+    if (host->last_hungry != NULL) {
+        host->last_hungry->next_hungry = channel;
+    } else {
+        host->first_hungry = channel;
+    }
+    host->last_hungry = channel;
+}
+
+/* ---- callbacks of libssh: take, echo, mark; never free --------------------------------------------------------- */
+
+static void on_eof(ssh_session session, ssh_channel ssh, void *user)
+{
+    (void)session;
+    (void)ssh;
+    struct channel *channel = user;
+    channel->eof_received = true;
+    channel_make_hungry(channel);
+}
+
+static void on_close(ssh_session session, ssh_channel ssh, void *user)
+{
+    (void)session;
+    (void)ssh;
+    struct channel *channel = user;
+    channel->close_received = true;
+    channel_make_hungry(channel);
+}
+
+/* Common to all requests: counts, and says whether the connection may go on asking. */
+static bool request_welcome(struct channel *channel)
+{
+    stats_add(&channel->host->stats->requests, 1);
+    return channel->host->request_allowed(channel->host->data);
+}
+
+static int start_service(struct channel *channel, const char *kind, const char *words)
+{
+    if (!request_welcome(channel) || channel->service.kind != SERVICE_NONE || channel->finished) {
+        stats_add(&channel->host->stats->requests_refused, 1);
+        return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
+    }
+    struct service service;
+    if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
+        return 1;
+    }
+    if (service.bench != NULL) {
+        if (service.bench->refuse) {
+            service_free(&service);
+            stats_add(&channel->host->stats->requests_refused, 1);
+            return 1;
+        }
+        bench_arrived(service.bench, channel->streams[0].held_bytes + channel->streams[1].held_bytes, mono_now());
+        if (service.bench->rekey_every_bytes != 0) {
+            channel->host->rekey_every(channel->host->data, service.bench->rekey_every_bytes);
+        }
+    }
+    channel->service = service;
+    log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
+             log_str("words", words));
+    channel_make_hungry(channel); /* what came before the request, or what is to be generated */
+    return 0;
+}
+
+static int on_shell(ssh_session session, ssh_channel ssh, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return start_service(user, "shell", NULL);
+}
+
+static int on_exec(ssh_session session, ssh_channel ssh, const char *command, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return start_service(user, "exec", command);
+}
+
+static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return start_service(user, "subsystem", name);
+}
+
+static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int columns, int rows, int width, int height,
+                  void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)term;
+    (void)columns;
+    (void)rows;
+    (void)width;
+    (void)height;
+    return request_welcome(user) ? 0 : 1;
+}
+
+static int on_window_change(ssh_session session, ssh_channel ssh, int columns, int rows, int width, int height,
+                            void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)columns;
+    (void)rows;
+    (void)width;
+    (void)height;
+    return request_welcome(user) ? 0 : 1;
+}
+
+static int on_env(ssh_session session, ssh_channel ssh, const char *name, const char *value, void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)name;
+    (void)value;
+    return request_welcome(user) ? 0 : 1;
+}
+
+static void on_signal(ssh_session session, ssh_channel ssh, const char *name, void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)name;
+    (void)request_welcome(user);
+}
+
+/* ---- residue --------------------------------------------------------------------------------------------------- */
+
+/* RFC 4254, 5.3 and 6.10: everything echoed, then exit-status, EOF, CLOSE. */
+static void finish(struct channel *channel)
+{
+    channel->finished = true;
+    channel->host->unclosed_count++;
+    const struct bench *bench = channel->service.bench;
+    if (bench != NULL && bench->exit_signal[0] != '\0') {
+        (void)ssh_channel_request_send_exit_signal(channel->ssh, bench->exit_signal, 0, "as you asked", "");
+    } else if (channel->service.kind != SERVICE_NONE) {
+        int status = channel->service.kind == SERVICE_COMPLAIN ? 2 : bench != NULL ? bench->exit_status : 0;
+        (void)ssh_channel_request_send_exit_status(channel->ssh, status);
+    }
+    (void)ssh_channel_send_eof(channel->ssh);
+    (void)ssh_channel_close(channel->ssh);
+}
+
+/* Returns true while there is something left to do on this channel. */
+static bool channel_drain(struct channel *channel)
+{
+    bool generated = false;
+    if (channel->finished || channel->close_received) {
+        return false;
+    }
+    switch (channel->service.kind) {
+    case SERVICE_NONE:
+        if (!channel->eof_received) {
+            return true;
+        }
+        break;
+    case SERVICE_ECHO:
+        flow_echo(channel);
+        break;
+    case SERVICE_DISCARD:
+        flow_discard(channel); /* what came before the request */
+        break;
+    case SERVICE_CHARGEN:
+    case SERVICE_COMPLAIN:
+        flow_discard(channel);
+        generated = flow_generate(channel);
+        if (!generated) {
+            return true;
+        }
+        break;
+    }
+    if (generated || channel->exit_now || (channel->eof_received && flow_everything_echoed(channel)) ||
+        (channel->eof_received && channel->service.kind == SERVICE_NONE)) {
+        finish(channel);
+        return false;
+    }
+    return !flow_everything_echoed(channel);
+}
+
+bool channels_drain(struct channel_host *host)
+{
+    struct channel *end = host->last_hungry;
+    host->waiting_for_room = false;
+    while (host->first_hungry != NULL) {
+        struct channel *channel = host->first_hungry;
+        host->first_hungry = channel->next_hungry;
+        if (host->first_hungry == NULL) {
+            host->last_hungry = NULL;
+        }
+        channel->hungry = false;
+        bool last = channel == end;
+        bool unfinished = channel_drain(channel);
+        if (channel->close_received) {
+            channel_destroy(channel);
+        } else if (unfinished) {
+            channel_make_hungry(channel); /* behind the others: they come first next time */
+        }
+        if (last) {
+            break;
+        }
+    }
+    return host->waiting_for_room;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+struct channel *channel_create(struct channel_host *host, ssh_session session)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->host = host;
+    channel->callbacks = (struct ssh_channel_callbacks_struct){
+        .userdata = channel,
+        .channel_data_function = flow_on_data,
+        .channel_eof_function = on_eof,
+        .channel_close_function = on_close,
+        .channel_shell_request_function = on_shell,
+        .channel_exec_request_function = on_exec,
+        .channel_subsystem_request_function = on_subsystem,
+        .channel_pty_request_function = on_pty,
+        .channel_pty_window_change_function = on_window_change,
+        .channel_env_request_function = on_env,
+        .channel_signal_function = on_signal,
+    };
+    ssh_callbacks_init(&channel->callbacks);
+    channel->ssh = ssh_channel_new(session);
+    if (channel->ssh == NULL || ssh_set_channel_callbacks(channel->ssh, &channel->callbacks) != SSH_OK) {
+        ssh_channel_free(channel->ssh);
+        free(channel);
+        return NULL;
+    }
+    channel->next = host->first;
+    if (host->first != NULL) {
+        host->first->previous = channel;
+    }
+    host->first = channel;
+    host->open_count++;
+    host->opened_count++;
+    stats_add(&host->stats->channels, 1);
+    stats_add(&host->stats->channels_opened, 1);
+    return channel;
+}
+
+static void forget_hungry(struct channel *channel)
+{
+    struct channel_host *host = channel->host;
+    struct channel *before = NULL;
+    for (struct channel *c = host->first_hungry; c != NULL; before = c, c = c->next_hungry) {
+        if (c == channel) {
+            if (before != NULL) {
+                before->next_hungry = c->next_hungry;
+            } else {
+                host->first_hungry = c->next_hungry;
+            }
+            if (host->last_hungry == c) {
+                host->last_hungry = before;
+            }
+            return;
+        }
+    }
+}
+
+static void unlink_channel(struct channel *channel)
+{
+    struct channel_host *host = channel->host;
+    if (channel->hungry) {
+        forget_hungry(channel);
+    }
+    if (channel->previous != NULL) {
+        channel->previous->next = channel->next;
+    } else {
+        host->first = channel->next;
+    }
+    if (channel->next != NULL) {
+        channel->next->previous = channel->previous;
+    }
+    host->open_count--;
+    host->unclosed_count -= channel->finished ? 1 : 0;
+    stats_sub(&host->stats->channels, 1);
+}
+
+void channel_destroy(struct channel *channel)
+{
+    unlink_channel(channel);
+    (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
+    ssh_channel_free(channel->ssh);
+    service_free(&channel->service);
+    free(channel);
+}
+
+void channels_destroy_all(struct channel_host *host)
+{
+    struct channel *next = NULL;
+    for (struct channel *channel = host->first; channel != NULL; channel = next) {
+        next = channel->next;
+        unlink_channel(channel);
+        (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
+        service_free(&channel->service);
+        free(channel); /* the ssh_channel goes with its session */
+    }
+}
+
+bool channels_all_closed(const struct channel_host *host)
+{
+    const struct channel *channel = host->first;
+    while (channel != NULL && channel->close_received) {
+        channel = channel->next;
+    }
+    return channel == NULL;
+}
+
+uint64_t channels_held_bytes(const struct channel_host *host)
+{
+    uint64_t held = 0;
+    for (const struct channel *channel = host->first; channel != NULL; channel = channel->next) {
+        held += channel->streams[0].held_bytes + channel->streams[1].held_bytes;
+    }
+    return held;
+}

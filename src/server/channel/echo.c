@@ -1,0 +1,249 @@
+#include "server/channel/echo.h"
+
+#include <string.h>
+
+#include "sshecho/version.h"
+
+/* Room below this is none: packets of a few bytes cost as much as full ones. */
+#define LEAST_ROOM_BYTES 4096
+
+/* What libssh puts into one packet for a peer that takes packets of 32 KiB, as nearly all do: it leaves ten bytes for
+ * headers. A message of 32 KiB echoed as it came would go out as two packets, the second of ten bytes, at nearly the
+ * cost of the first; so tails wait for the next message, or for the end of the turn. */
+#define FLOW_PACKET_BYTES (32768 - 10)
+
+/* What is copied out of libssh's buffer for one write; also what one ssh_channel_read takes. */
+#define CHUNK_BYTES FLOW_PACKET_BYTES
+
+/* libssh 0.10 (poll.c, channels.c) lets a channel have 1,280,000 bytes granted beyond up to 640,000 unread ones; from
+ * 0.11 on 2 MiB in all. A tenth on top for clients that count a little differently. */
+#define GRANT_MAX_0_10 1920000U
+#define GRANT_MAX_0_11 (2U * 1024 * 1024)
+#define VERSION_0_11 (0 << 16 | 11 << 8)
+
+/* On 0.10 echoed bytes are consumed by reading only when at most this much would stay unread: its ssh_channel_read
+ * grants a full window without counting what is unread. 32,000 is the window it opens with. */
+#define UNREAD_AT_READ_MAX 32000U
+
+static uint8_t
+    scratch[CHUNK_BYTES]; /* one thread per process, and never across a call that could come back here with it in use */
+
+static uint32_t overrun_limit(void)
+{
+    static uint32_t limit;
+    if (limit == 0) {
+        uint32_t grant = version_libssh_number() < VERSION_0_11 ? GRANT_MAX_0_10 : GRANT_MAX_0_11;
+        limit = grant + grant / 10;
+    }
+    return limit;
+}
+
+/* How much of `want` may be written now: the peer's window and our cap on pending output decide. */
+static uint32_t allowed(struct channel_host *host, ssh_channel ssh, uint64_t want)
+{
+    uint32_t window = ssh_channel_window_size(ssh);
+    uint64_t n = want < window ? want : window;
+    if (n == 0) {
+        return 0;
+    }
+    size_t pending = pump_pending_bytes(host->pump);
+    uint64_t cap = host->config->pending_bytes;
+    if (pending + LEAST_ROOM_BYTES > cap) {
+        host->waiting_for_room = true;
+        return 0;
+    }
+    uint64_t room = cap - pending;
+    return (uint32_t)(n < room ? n : room);
+}
+
+/* Returns what libssh took, which may be less than n while keys are re-exchanged, or -1 when the channel can carry no
+ * more. */
+static int64_t write_out(struct channel_host *host, ssh_channel ssh, const void *data, uint32_t n, bool is_stderr)
+{
+    int written = is_stderr ? ssh_channel_write_stderr(ssh, data, n) : ssh_channel_write(ssh, data, n);
+    if (written > 0) {
+        pump_note_written(host->pump, (size_t)written);
+        host->bytes_out += (uint64_t)written;
+        stats_add(&host->stats->bytes_out, (uint64_t)written);
+    }
+    return written == SSH_AGAIN ? 0 : written;
+}
+
+int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user)
+{
+    (void)session;
+    struct channel *channel = user;
+    struct channel_host *host = channel->host;
+    struct stream *stream = &channel->streams[is_stderr ? 1 : 0];
+    const struct stream *other = &channel->streams[is_stderr ? 0 : 1];
+
+    uint32_t fresh = length - stream->echoed_bytes - stream->held_bytes;
+    host->bytes_in += fresh;
+    stats_add(&host->stats->bytes_in, fresh);
+    stream->held = (const uint8_t *)data + stream->echoed_bytes;
+    stream->held_bytes = length - stream->echoed_bytes;
+    if (length > overrun_limit() - other->held_bytes - other->echoed_bytes) {
+        host->violated(host->data, REASON_WINDOW_OVERRUN);
+        return 0;
+    }
+    if (channel->finished) {
+        return 0; /* consuming would grant more window on a channel that we have closed */
+    }
+    if (channel->service.kind == SERVICE_DISCARD || channel->service.kind == SERVICE_CHARGEN ||
+        channel->service.kind == SERVICE_COMPLAIN) {
+        stream->held_bytes = stream->echoed_bytes = 0;
+        return (int)length;
+    }
+    if (channel->service.bench != NULL) {
+        bench_arrived(channel->service.bench, fresh, mono_now());
+    }
+    if (channel->draining || host->waiting_for_room || channel->service.kind == SERVICE_NONE ||
+        channel->service.bench != NULL) {
+        channel_make_hungry(channel);
+        return 0;
+    }
+    uint32_t n = allowed(host, ssh, stream->held_bytes);
+    n -= n > FLOW_PACKET_BYTES ? n % FLOW_PACKET_BYTES : 0;
+    int64_t written = n > 0 ? write_out(host, ssh, stream->held, n, is_stderr != 0) : 0;
+    if (written > 0) {
+        stream->held += written;
+        stream->held_bytes -= (uint32_t)written;
+        host->echoes++;
+        stats_add(&host->stats->echoes, 1);
+    }
+    if (stream->held_bytes > 0 || written < 0) {
+        channel_make_hungry(channel);
+    }
+    uint32_t consumed = stream->echoed_bytes + (written > 0 ? (uint32_t)written : 0);
+    stream->echoed_bytes = 0;
+    return (int)consumed;
+}
+
+/* The test bench has a word: of n bytes, how many may go now. */
+static uint32_t benched(struct channel *channel, uint32_t n)
+{
+    struct channel_host *host = channel->host;
+    uint64_t permitted = 0;
+    int64_t wait_us = 0;
+    switch (bench_limit(channel->service.bench, mono_now(), n, &permitted, &wait_us)) {
+    case BENCH_GO:
+        return (uint32_t)permitted;
+    case BENCH_WAIT:
+        if (wait_us > 0) {
+            host->wake_after(host->data, wait_us);
+        }
+        break;
+    case BENCH_DROP:
+        host->violated(host->data, REASON_TEST_BENCH);
+        break;
+    case BENCH_RESET:
+        host->reset(host->data);
+        break;
+    case BENCH_EXIT:
+        channel->exit_now = true;
+        break;
+    }
+    return 0;
+}
+
+static void drain_stream(struct channel *channel, struct stream *stream, bool is_stderr)
+{
+    struct channel_host *host = channel->host;
+    struct bench *bench = channel->service.bench;
+    is_stderr = is_stderr || (bench != NULL && bench->to_stderr);
+    while (stream->held_bytes > 0) {
+        uint32_t n = allowed(host, channel->ssh, stream->held_bytes);
+        n = bench != NULL && n > 0 ? benched(channel, n) : n;
+        if (n == 0) {
+            break;
+        }
+        n = n < CHUNK_BYTES ? n : CHUNK_BYTES;
+        /* A copy: outside of callbacks the write may read the socket, and new data may move the buffer under us. */
+        memcpy(scratch, stream->held, n);
+        channel->draining = true;
+        int64_t written = write_out(host, channel->ssh, scratch, n, is_stderr);
+        channel->draining = false;
+        if (written < 0) {
+            stream->held_bytes = 0; /* the client has closed: nobody wants it */
+            break;
+        }
+        stream->held += written;
+        stream->held_bytes -= (uint32_t)written;
+        stream->echoed_bytes += (uint32_t)written;
+        if (bench != NULL) {
+            bench_passed(bench, (uint64_t)written);
+        }
+        if (written < n) {
+            break; /* keys are being re-exchanged */
+        }
+        host->echoes++;
+        stats_add(&host->stats->echoes, 1);
+    }
+}
+
+/* Tells libssh that what has been echoed is consumed. Bytes it still holds stay in place, so `held` stays right. */
+static void consume_echoed(struct channel *channel, struct stream *stream, bool is_stderr)
+{
+    if (version_libssh_number() < VERSION_0_11 && stream->held_bytes > UNREAD_AT_READ_MAX) {
+        return; /* the next data callback will, by the right rule */
+    }
+    while (stream->echoed_bytes > 0) {
+        uint32_t n = stream->echoed_bytes < CHUNK_BYTES ? stream->echoed_bytes : CHUNK_BYTES;
+        int got = ssh_channel_read_nonblocking(channel->ssh, scratch, n, is_stderr);
+        if (got <= 0) {
+            stream->echoed_bytes = 0; /* closed */
+            break;
+        }
+        stream->echoed_bytes -= (uint32_t)got;
+    }
+}
+
+bool flow_generate(struct channel *channel)
+{
+    struct service *service = &channel->service;
+    bool complain = service->kind == SERVICE_COMPLAIN;
+    for (;;) {
+        uint64_t left = complain ? strlen(service->complaint) - service->position_bytes : service->left_bytes;
+        if (left == 0) {
+            return true;
+        }
+        uint32_t n = allowed(channel->host, channel->ssh, left < SERVICE_CHUNK_BYTES ? left : SERVICE_CHUNK_BYTES);
+        if (n == 0) {
+            return false;
+        }
+        const char *from =
+            complain ? service->complaint + service->position_bytes : service_chargen_at(service->position_bytes);
+        channel->draining = true;
+        int64_t written = write_out(channel->host, channel->ssh, from, n, complain);
+        channel->draining = false;
+        if (written <= 0) {
+            return written < 0;
+        }
+        service->position_bytes += (uint64_t)written;
+        if (!complain && service->left_bytes != UINT64_MAX) {
+            service->left_bytes -= (uint64_t)written;
+        }
+    }
+}
+
+void flow_echo(struct channel *channel)
+{
+    drain_stream(channel, &channel->streams[1], true); /* rare, and short: first */
+    drain_stream(channel, &channel->streams[0], false);
+    consume_echoed(channel, &channel->streams[1], true);
+    consume_echoed(channel, &channel->streams[0], false);
+}
+
+void flow_discard(struct channel *channel)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        channel->streams[i].echoed_bytes += channel->streams[i].held_bytes;
+        channel->streams[i].held_bytes = 0;
+        consume_echoed(channel, &channel->streams[i], i == 1);
+    }
+}
+
+bool flow_everything_echoed(const struct channel *channel)
+{
+    return channel->streams[0].held_bytes == 0 && channel->streams[1].held_bytes == 0;
+}

@@ -1,0 +1,89 @@
+#include "server/channel/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sshecho/units.h"
+
+/* RFC 864: lines of 72 printing characters, each line starting one character further in the ring of 95, ending in CR
+ * LF. */
+#define RING 95
+#define LINE 72
+#define LINE_BYTES (LINE + 2)
+#define PERIOD_BYTES (RING * LINE_BYTES)
+
+static const char *argument_after(const char *command, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(command, word, length) != 0 || (command[length] != '\0' && command[length] != ' ')) {
+        return NULL;
+    }
+    command += length;
+    while (*command == ' ') {
+        command++;
+    }
+    return command;
+}
+
+static int parse_bench(const char *words, struct service *out)
+{
+    char complaint[160];
+    out->bench = malloc(sizeof *out->bench);
+    if (out->bench == NULL) {
+        return -1;
+    }
+    if (bench_parse(words, out->bench, complaint, sizeof complaint) != 0) {
+        service_free(out);
+        out->kind = SERVICE_COMPLAIN;
+        out->complaint = strdup(complaint);
+        return out->complaint != NULL ? 0 : -1;
+    }
+    return 0;
+}
+
+int service_parse(const char *words, bool test_bench, struct service *out)
+{
+    const char *argument;
+    *out = (struct service){.kind = SERVICE_ECHO};
+    if (words == NULL) {
+        return 0;
+    }
+    words += strspn(words, " ");
+    argument = argument_after(words, "discard");
+    if (argument != NULL && *argument == '\0') {
+        out->kind = SERVICE_DISCARD;
+        return 0;
+    }
+    argument = argument_after(words, "chargen");
+    if (argument != NULL) {
+        out->kind = SERVICE_CHARGEN;
+        out->left_bytes = UINT64_MAX;
+        if (*argument != '\0' && !units_parse_size_bytes(argument, &out->left_bytes)) {
+            out->kind = SERVICE_COMPLAIN;
+            out->complaint = strdup("chargen: usage: chargen [BYTES], e.g. chargen 10M\n");
+            return out->complaint != NULL ? 0 : -1;
+        }
+        return 0;
+    }
+    return test_bench && bench_understands(words) ? parse_bench(words, out) : 0;
+}
+
+void service_free(struct service *service)
+{
+    free(service->complaint);
+    free(service->bench);
+    *service = (struct service){.kind = SERVICE_NONE};
+}
+
+const char *service_chargen_at(uint64_t position_bytes)
+{
+    static char pattern[PERIOD_BYTES + SERVICE_CHUNK_BYTES];
+    if (pattern[0] == '\0') {
+        for (size_t i = 0; i < sizeof pattern; i++) {
+            size_t line = (i / LINE_BYTES) % RING;
+            size_t column = i % LINE_BYTES;
+            pattern[i] = column == LINE ? '\r' : column == LINE + 1 ? '\n' : (char)(' ' + (line + column) % RING);
+        }
+    }
+    return pattern + position_bytes % PERIOD_BYTES;
+}

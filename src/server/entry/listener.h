@@ -1,0 +1,38 @@
+/*
+ * listener.h - room: the listening sockets.
+ *
+ * Opened (or taken over from the service manager) by the master, inherited by every worker, so that no connection
+ * waiting in an accept queue is lost with a worker. Owns the fds. A reload keeps the sockets whose addresses stay.
+ */
+#ifndef SERVER_ENTRY_LISTENER_H
+#define SERVER_ENTRY_LISTENER_H
+
+#include "server/config.h"
+#include "sshecho/net.h"
+
+#define LISTENERS_MAX 64
+
+struct listener {
+    int fd;
+    struct net_address asked, bound; /* port 0 becomes a real one in `bound` */
+    bool handed;                     /* by the service manager: kept whatever the configuration says */
+};
+
+struct listeners {
+    struct listener items[LISTENERS_MAX];
+    size_t count;
+};
+
+/* Opens what the configuration asks for; sockets in `keep` (may be NULL) that fit are taken over and marked with fd -1
+ * there. Returns 0, or -1 with *error naming address and cause; then `keep` is as before. */
+int listeners_open(struct listeners *listeners, const struct config *config, struct listeners *keep,
+                   struct option_error *error);
+void listeners_close(struct listeners *listeners);
+
+/* The bound addresses, one a line, by rename. Returns 0, or -1 with *error. */
+int listeners_write_port_file(const struct listeners *listeners, const char *path, struct option_error *error);
+/* Whether that could work, before anything is started. path may be NULL. */
+int listeners_try_port_file(const char *path, struct option_error *error);
+void listeners_log(const struct listeners *listeners);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * proxy.h - room: the PROXY protocol, versions 1 and 2, as text and bytes.
+ *
+ * Reads the header that a balancer puts in front of a connection to say who the client really is, and the list of
+ * networks whose word on it is believed. Pure: no sockets, no memory of its own. proxy_gate.h is where sockets wait
+ * for their header.
+ */
+#ifndef SERVER_ENTRY_PROXY_HEADER_H
+#define SERVER_ENTRY_PROXY_HEADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sshecho/net.h"
+
+/* A version 1 line has at most 107 bytes; version 2 allows 65,551, of which balancers use a few hundred even with TLS
+ * details in them. A longer header is refused. */
+#define PROXY_HEADER_MAX 2048
+
+enum proxy_result {
+    PROXY_MORE = 0, /* all of it belongs to a header, and the header is not complete */
+    PROXY_BAD = -1  /* no header, whatever may follow */
+};
+
+struct proxy_header {
+    bool has_source; /* false for LOCAL and UNKNOWN (a balancer's own check): the socket's address stands */
+    struct net_address source;
+};
+
+/* Returns the header's length (what follows it is the client's), PROXY_MORE or PROXY_BAD. Fills in *out for a length
+ * only. */
+int proxy_parse(const uint8_t *data, size_t size, struct proxy_header *out);
+
+/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". */
+struct proxy_network {
+    int family;
+    uint8_t bytes[16];
+    unsigned prefix_bits;
+};
+bool proxy_network_parse(const char *text, struct proxy_network *out);
+/* An IPv4 client of an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
+bool proxy_network_contains(const struct proxy_network *network, const struct net_address *address);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * stats.h - room: the counters.
+ *
+ * One page of shared memory per worker, written by that worker alone and read by the master (totals in the log,
+ * metrics, watchdog). All fields are 64-bit and accessed with relaxed atomics: a reader may see one counter a moment
+ * older than another, never a torn one. Counters only grow while a worker lives; when it dies the master adds them to
+ * the page of the departed. Gauges are marked.
+ */
+#ifndef SERVER_FIGURES_COUNTERS_H
+#define SERVER_FIGURES_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why a connection ended; REASON_* in the log, the `reason` label in the metrics. */
+#define CLOSE_REASONS(X)                                                                                               \
+    X(CLIENT, "client")     /* the client disconnected or closed TCP in good order */                                  \
+    X(RESET, "reset")       /* TCP reset or another socket error */                                                    \
+    X(PROTOCOL, "protocol") /* libssh gave up on what the client sent */                                               \
+    X(BANNER_TIMEOUT, "banner-timeout")                                                                                \
+    X(KEX_TIMEOUT, "kex-timeout")                                                                                      \
+    X(LOGIN_TIMEOUT, "login-timeout")                                                                                  \
+    X(IDLE_TIMEOUT, "idle-timeout")                                                                                    \
+    X(NO_PROGRESS, "no-progress")                                                                                      \
+    X(SESSION_TIMEOUT, "session-timeout")                                                                              \
+    X(SESSION_BYTES, "session-bytes")                                                                                  \
+    X(AUTH_ATTEMPTS, "auth-attempts")                                                                                  \
+    X(WINDOW_OVERRUN, "window-overrun") /* the client sent more than it was granted */                                 \
+    X(RATE, "rate")                     /* opens, requests or re-keys faster than allowed */                           \
+    X(DRAIN, "drain")                   /* the drain deadline of a shutdown or reload */                               \
+    X(MEMORY, "memory")                                                                                                \
+    X(TEST_BENCH, "test-bench") /* the client asked for it */                                                          \
+    X(INTERNAL, "internal")
+
+/* Why a connection was refused before any SSH work was done. */
+#define REFUSE_REASONS(X)                                                                                              \
+    X(FULL, "full")                                                                                                    \
+    X(UNAUTHENTICATED, "unauthenticated")                                                                              \
+    X(SOURCE, "source")                                                                                                \
+    X(HELD_OFF, "held-off") /* a source that has brought workers down */                                               \
+    X(MEMORY, "memory")                                                                                                \
+    X(SYSTEM, "system") /* out of memory, or libssh would not take the socket */                                       \
+    X(PROXY, "proxy")   /* bad or late PROXY header */
+
+#define STATS_ENUM_CLOSE(name, text) REASON_##name,
+#define STATS_ENUM_REFUSE(name, text) REFUSED_##name,
+enum close_reason { CLOSE_REASONS(STATS_ENUM_CLOSE) CLOSE_REASON_COUNT };
+enum refuse_reason { REFUSE_REASONS(STATS_ENUM_REFUSE) REFUSE_REASON_COUNT };
+
+/* Upper bounds of the histogram buckets, in microseconds; the last bucket is everything above. */
+#define STATS_HANDSHAKE_BOUNDS_US                                                                                      \
+    {                                                                                                                  \
+        1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000                       \
+    }
+#define STATS_TURN_BOUNDS_US                                                                                           \
+    {                                                                                                                  \
+        50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000                                       \
+    }
+#define STATS_BUCKETS 13
+
+struct stats_histogram {
+    _Atomic uint64_t count[STATS_BUCKETS];
+    _Atomic uint64_t sum_us;
+};
+
+struct stats {
+    /* life of the worker */
+    _Atomic uint64_t pid;          /* gauge; 0: no worker in this place */
+    _Atomic uint64_t heartbeat_ns; /* gauge; monotonic instant of the last loop turn */
+    _Atomic uint64_t draining;     /* gauge; 1 while it finishes its connections */
+    _Atomic uint64_t
+        last_source; /* gauge; source key of the connection being served, 0 between: whom to blame for a crash */
+    /* gauges */
+    _Atomic uint64_t connections, unauthenticated, channels, held_bytes, pending_bytes;
+    /* counters */
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t refused[REFUSE_REASON_COUNT];
+    _Atomic uint64_t closed[CLOSE_REASON_COUNT];
+    _Atomic uint64_t logins, login_failures_none, login_failures_password, login_failures_publickey,
+        login_failures_keyboard;
+    _Atomic uint64_t handshakes; /* key exchanges finished, one a connection */
+    _Atomic uint64_t rekeys;     /* key re-exchanges finished, whoever began */
+    _Atomic uint64_t channels_opened, channels_refused;
+    _Atomic uint64_t requests, requests_refused;
+    _Atomic uint64_t echoes;                        /* data messages echoed; a subset of what came in */
+    _Atomic uint64_t bytes_in, bytes_out;           /* channel data, without SSH's overhead */
+    _Atomic uint64_t wire_bytes_in, wire_bytes_out; /* of closed connections */
+    _Atomic uint64_t accept_pauses;                 /* times accepting stopped for lack of fds or room */
+    struct stats_histogram handshake, turn;
+};
+
+static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    /* one writer: a plain load and store, no locked instruction */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+static inline void stats_sub(_Atomic uint64_t *gauge, uint64_t n)
+{
+    atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) - n, memory_order_relaxed);
+}
+static inline void stats_set(_Atomic uint64_t *gauge, uint64_t value)
+{
+    atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+static inline uint64_t stats_get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+extern const uint64_t stats_handshake_bounds_us[STATS_BUCKETS - 1];
+extern const uint64_t stats_turn_bounds_us[STATS_BUCKETS - 1];
+void stats_observe(struct stats_histogram *h, const uint64_t bounds_us[STATS_BUCKETS - 1], uint64_t value_us);
+
+const char *stats_close_name(enum close_reason reason);
+const char *stats_refuse_name(enum refuse_reason reason);
+
+/* Adds the counters (not the gauges) of `from` to `into`: the departed keep their deeds. */
+void stats_absorb(struct stats *into, const struct stats *from);
+/* Adds everything, gauges too: a total over pages. */
+void stats_sum(struct stats *into, const struct stats *from);
+/* One log line with the totals. */
+void stats_log(const struct stats *total, const char *event);
+
+#endif

@@ -1,0 +1,284 @@
+#include "server/figures/metrics_text.h"
+
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sshecho/clock.h"
+#include "sshecho/net.h"
+#include "sshecho/version.h"
+
+/* A worker whose loop has not turned for so long serves nobody; its loop turns four times a second at least. */
+#define ALIVE_US (5 * US_PER_S)
+
+#define PREFIX "sshechod_"
+
+static void head(FILE *out, const char *name, const char *type, const char *help)
+{
+    (void)fprintf(out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name, type);
+}
+
+static void one(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    head(out, name, type, help);
+    (void)fprintf(out, PREFIX "%s %" PRIu64 "\n", name, value);
+}
+
+static void labelled(FILE *out, const char *name, const char *label, const char *text, uint64_t value)
+{
+    (void)fprintf(out, PREFIX "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, text, value);
+}
+
+static void histogram(FILE *out, const char *name, const char *help, const struct stats_histogram *h,
+                      const uint64_t bounds_us[STATS_BUCKETS - 1])
+{
+    uint64_t below = 0;
+    head(out, name, "histogram", help);
+    for (unsigned i = 0; i < STATS_BUCKETS - 1; i++) {
+        below += stats_get(&h->count[i]);
+        (void)fprintf(out, PREFIX "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds_us[i] / 1e6, below);
+    }
+    below += stats_get(&h->count[STATS_BUCKETS - 1]);
+    (void)fprintf(out, PREFIX "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, below);
+    (void)fprintf(out, PREFIX "%s_sum %.6f\n", name, (double)stats_get(&h->sum_us) / 1e6);
+    (void)fprintf(out, PREFIX "%s_count %" PRIu64 "\n", name, below);
+}
+
+/* ---- the server as a whole --------------------------------------------------------------------------------------- */
+
+static void write_build(FILE *out)
+{
+    head(out, "build_info", "gauge", "Versions in use; the value is 1.");
+    (void)fprintf(out, PREFIX "build_info{version=\"%s\",libssh=\"%s\",libev=\"%s\"} 1\n", SSHECHO_VERSION,
+                  version_libssh(), version_libev());
+}
+
+static void write_connections(const struct stats *total, const struct metrics_view *view, FILE *out)
+{
+    uint64_t connections = stats_get(&total->connections), outside = stats_get(&total->unauthenticated);
+    head(out, "connections", "gauge", "Connections held, by state: login (not logged in yet) or open.");
+    labelled(out, "connections", "state", "login", outside);
+    labelled(out, "connections", "state", "open", connections > outside ? connections - outside : 0);
+    one(out, "connections_max", "gauge", "Connections that limits and file descriptors allow.", view->connections_max);
+    one(out, "connections_accepted_total", "counter", "Connections taken in.", stats_get(&total->accepted));
+    head(out, "connections_refused_total", "counter", "Connections refused before any SSH work, by reason.");
+    for (unsigned i = 0; i < REFUSE_REASON_COUNT; i++) {
+        labelled(out, "connections_refused_total", "reason", stats_refuse_name((enum refuse_reason)i),
+                 stats_get(&total->refused[i]));
+    }
+    head(out, "connections_closed_total", "counter", "Connections that have ended, by reason.");
+    for (unsigned i = 0; i < CLOSE_REASON_COUNT; i++) {
+        labelled(out, "connections_closed_total", "reason", stats_close_name((enum close_reason)i),
+                 stats_get(&total->closed[i]));
+    }
+    one(out, "accept_pauses_total", "counter", "Times a worker stopped accepting for lack of room or file descriptors.",
+        stats_get(&total->accept_pauses));
+}
+
+static void write_logins(const struct stats *total, FILE *out)
+{
+    one(out, "handshakes_total", "counter", "First key exchanges finished.", stats_get(&total->handshakes));
+    histogram(out, "handshake_duration_seconds", "From accept to the end of the first key exchange.", &total->handshake,
+              stats_handshake_bounds_us);
+    one(out, "rekeys_total", "counter", "Key re-exchanges finished, whoever began.", stats_get(&total->rekeys));
+    one(out, "logins_total", "counter", "Clients that have logged in.", stats_get(&total->logins));
+    head(out, "login_failures_total", "counter", "Failed attempts to log in, by method.");
+    labelled(out, "login_failures_total", "method", "none", stats_get(&total->login_failures_none));
+    labelled(out, "login_failures_total", "method", "password", stats_get(&total->login_failures_password));
+    labelled(out, "login_failures_total", "method", "publickey", stats_get(&total->login_failures_publickey));
+    labelled(out, "login_failures_total", "method", "keyboard-interactive", stats_get(&total->login_failures_keyboard));
+}
+
+static void write_channels(const struct stats *total, FILE *out)
+{
+    one(out, "channels", "gauge", "Channels open.", stats_get(&total->channels));
+    one(out, "channels_opened_total", "counter", "Channels opened.", stats_get(&total->channels_opened));
+    one(out, "channels_refused_total", "counter", "Channels refused.", stats_get(&total->channels_refused));
+    one(out, "requests_total", "counter", "Channel requests answered.", stats_get(&total->requests));
+    one(out, "requests_refused_total", "counter", "Channel requests refused.", stats_get(&total->requests_refused));
+    one(out, "echoes_total", "counter", "Data messages echoed.", stats_get(&total->echoes));
+    one(out, "received_bytes_total", "counter", "Channel data received.", stats_get(&total->bytes_in));
+    one(out, "sent_bytes_total", "counter", "Channel data sent.", stats_get(&total->bytes_out));
+    one(out, "wire_received_bytes_total", "counter", "TCP payload received on connections that have ended.",
+        stats_get(&total->wire_bytes_in));
+    one(out, "wire_sent_bytes_total", "counter", "TCP payload sent on connections that have ended.",
+        stats_get(&total->wire_bytes_out));
+    one(out, "held_bytes", "gauge", "Channel data received and not echoed yet.", stats_get(&total->held_bytes));
+    one(out, "pending_bytes", "gauge", "Output that the sockets have not taken yet.", stats_get(&total->pending_bytes));
+}
+
+static void write_process(const struct metrics_view *view, const struct stats *total, FILE *out)
+{
+    const struct scoreboard *board = view->board;
+    one(out, "worker_restarts_total", "counter", "Workers that died and were replaced.",
+        stats_get(&board->worker_restarts));
+    one(out, "reloads_total", "counter", "Configurations taken over.", stats_get(&board->reloads));
+    one(out, "reload_failures_total", "counter", "Configurations refused at a reload.",
+        stats_get(&board->reload_failures));
+    one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", stats_get(&board->started_unix_s));
+    one(out, "ready", "gauge", "1 while new connections are welcome, as /readyz says.",
+        metrics_why_not_ready(view) == NULL ? 1 : 0);
+    histogram(out, "turn_duration_seconds", "One turn of a worker's loop, waiting not counted.", &total->turn,
+              stats_turn_bounds_us);
+}
+
+/* Accept queues: for a listening socket Linux keeps their length and bound in these fields of TCP_INFO. */
+static void write_backlog(const struct metrics_view *view, FILE *out)
+{
+    for (int part = 0; part < 2; part++) {
+        const char *name = part == 0 ? "backlog_connections" : "backlog_connections_max";
+        head(out, name, "gauge",
+             part == 0 ? "Connections in the accept queue of a listening socket." : "What the accept queue can hold.");
+        for (size_t i = 0; i < view->listeners->count; i++) {
+            struct tcp_info info = {0};
+            socklen_t size = sizeof info;
+            char text[NET_ADDRESS_TEXT_MAX];
+            if (getsockopt(view->listeners->items[i].fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+                labelled(out, name, "listener", net_print(&view->listeners->items[i].bound, text, sizeof text),
+                         part == 0 ? info.tcpi_unacked : info.tcpi_sacked);
+            }
+        }
+    }
+}
+
+/* ---- each worker ------------------------------------------------------------------------------------------------- */
+
+static double cpu_seconds(uint64_t pid)
+{
+    char path[64], text[1024];
+    unsigned long user = 0, kernel = 0;
+    (void)snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return 0;
+    }
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    (void)fclose(file);
+    const char *after_name = strrchr(text, ')'); /* the name may hold spaces */
+    if (after_name == NULL ||
+        sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2) {
+        return 0;
+    }
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double resident_bytes(uint64_t pid)
+{
+    char path[64];
+    unsigned long pages = 0;
+    (void)snprintf(path, sizeof path, "/proc/%" PRIu64 "/statm", pid);
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%*u %lu", &pages) != 1) {
+            pages = 0;
+        }
+        (void)fclose(file);
+    }
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double heartbeat_age_s(const struct stats *stats)
+{
+    uint64_t beat_ns = stats_get(&stats->heartbeat_ns);
+    int64_t age_ns = beat_ns != 0 ? mono_now().ns - (int64_t)beat_ns : 0;
+    return age_ns > 0 ? (double)age_ns / 1e9 : 0;
+}
+
+#define WORKER_FIELDS(X)                                                                                               \
+    X(connections, "worker_connections", "gauge", "Connections held by a worker.")                                     \
+    X(unauthenticated, "worker_unauthenticated_connections", "gauge", "Of them, not logged in yet.")                   \
+    X(channels, "worker_channels", "gauge", "Channels open in a worker.")                                              \
+    X(held_bytes, "worker_held_bytes", "gauge", "Channel data that a worker has not echoed yet.")                      \
+    X(pending_bytes, "worker_pending_bytes", "gauge", "Output of a worker that sockets have not taken yet.")           \
+    X(draining, "worker_draining", "gauge", "1 while a worker finishes its connections and takes no more.")            \
+    X(pid, "worker_pid", "gauge", "Process id of a worker.")                                                           \
+    X(accepted, "worker_connections_accepted_total", "counter", "Connections taken in by a worker.")                   \
+    X(handshakes, "worker_handshakes_total", "counter", "First key exchanges finished by a worker.")                   \
+    X(echoes, "worker_echoes_total", "counter", "Data messages echoed by a worker.")                                   \
+    X(bytes_in, "worker_received_bytes_total", "counter", "Channel data received by a worker.")                        \
+    X(bytes_out, "worker_sent_bytes_total", "counter", "Channel data sent by a worker.")
+
+static void worker_counts(const struct scoreboard *board, size_t offset, const char *name, const char *type,
+                          const char *help, FILE *out)
+{
+    head(out, name, type, help);
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        const struct stats *stats = &board->workers[i];
+        if (stats_get(&stats->pid) != 0) {
+            const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)((const char *)stats + offset);
+            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", name, i, stats_get(value));
+        }
+    }
+}
+
+static void worker_measures(const struct scoreboard *board, const char *name, const char *type, const char *help,
+                            double (*measure)(uint64_t pid), FILE *out)
+{
+    head(out, name, type, help);
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        const struct stats *stats = &board->workers[i];
+        if (stats_get(&stats->pid) != 0) {
+            double value = measure != NULL ? measure(stats_get(&stats->pid)) : heartbeat_age_s(stats);
+            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %.15g\n", name, i, value);
+        }
+    }
+}
+
+static void write_workers(const struct metrics_view *view, FILE *out)
+{
+#define WRITE_WORKER_FIELD(field, name, type, help)                                                                    \
+    worker_counts(view->board, offsetof(struct stats, field), name, type, help, out);
+    WORKER_FIELDS(WRITE_WORKER_FIELD)
+#undef WRITE_WORKER_FIELD
+    worker_measures(view->board, "worker_cpu_seconds_total", "counter", "Processor time a worker has used.",
+                    cpu_seconds, out);
+    worker_measures(view->board, "worker_resident_memory_bytes", "gauge", "Memory a worker holds.", resident_bytes,
+                    out);
+    worker_measures(view->board, "worker_heartbeat_age_seconds", "gauge", "Since a worker's loop has last turned.",
+                    NULL, out);
+}
+
+void metrics_write(const struct metrics_view *view, FILE *out)
+{
+    struct stats total;
+    scoreboard_total(view->board, &total);
+    write_build(out);
+    write_connections(&total, view, out);
+    write_logins(&total, out);
+    write_channels(&total, out);
+    write_process(view, &total, out);
+    write_backlog(view, out);
+    write_workers(view, out);
+}
+
+/* ---- alive, ready ------------------------------------------------------------------------------------------------ */
+
+const char *metrics_why_not_alive(const struct metrics_view *view)
+{
+    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+        const struct stats *stats = &view->board->workers[i];
+        if (stats_get(&stats->pid) != 0 && stats_get(&stats->heartbeat_ns) != 0 &&
+            heartbeat_age_s(stats) * (double)US_PER_S < (double)ALIVE_US) {
+            return NULL;
+        }
+    }
+    return view->announced ? "no worker turns" : NULL; /* starting is not being dead */
+}
+
+const char *metrics_why_not_ready(const struct metrics_view *view)
+{
+    if (view->draining) {
+        return "draining";
+    }
+    if (!view->announced) {
+        return "starting";
+    }
+    if (metrics_why_not_alive(view) != NULL) {
+        return "no worker turns";
+    }
+    return scoreboard_connections(view->board) >= view->connections_max ? "full" : NULL;
+}

@@ -1,0 +1,64 @@
+#include "server/process/generation.h"
+
+#include <stdlib.h>
+
+#include "server/process/sandbox.h"
+#include "server/process/selftest.h"
+#include "sshecho/log.h"
+
+struct generation *generation_create(struct config *config, const struct generation *previous,
+                                     struct option_error *error)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    ssh_bind trial = NULL;
+    if (generation == NULL) {
+        (void)option_fail(error, NULL, NULL, "out of memory");
+        config_free(config);
+        return NULL;
+    }
+    generation->config = config;
+    if (sandbox_check(config, error) != 0 ||
+        hostkeys_load(&generation->keys, config, previous != NULL ? &previous->keys : NULL, error) != 0) {
+        goto bad;
+    }
+    generation->credentials = credentials_read(config, error);
+    if (generation->credentials == NULL) {
+        goto bad;
+    }
+    trial = hostkeys_make_bind(&generation->keys, config, error);
+    if (trial == NULL) {
+        goto bad;
+    }
+    char why[256];
+    if (!warmup_run(trial, config, &generation->takes_forgeries, why, sizeof why)) {
+        (void)option_fail(
+            error, NULL, NULL,
+            "host keys and algorithm lists do not work together (kex, host-key-algorithms, ciphers, macs): %s", why);
+        ssh_bind_free(trial);
+        goto bad;
+    }
+    ssh_bind_free(trial);
+    return generation;
+bad:
+    generation_free(generation);
+    return NULL;
+}
+
+void generation_free(struct generation *generation)
+{
+    if (generation != NULL) {
+        credentials_free(generation->credentials);
+        hostkeys_free(&generation->keys);
+        config_free(generation->config);
+        free(generation);
+    }
+}
+
+void generation_log(const struct generation *generation)
+{
+    hostkeys_log(&generation->keys);
+    if (generation->takes_forgeries) {
+        log_line(LOG_WARN, "libssh_unsafe", log_str("why", "it accepts packets whose authentication is wrong"),
+                 log_str("note", "update libssh (CVE-2026-59847), or choose other ciphers"));
+    }
+}

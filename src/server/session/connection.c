@@ -1,0 +1,451 @@
+#include "server/session/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/identity/hostkeys.h"
+#include "server/session/deadline.h"
+#include "server/session/disturb.h"
+#include "server/session/farewell.h"
+#include "server/session/login.h"
+#include "sshecho/log.h"
+
+#define CONNECTION_TEXT(name, text) text,
+static const char *const phase_names[] = {CONNECTION_PHASES(CONNECTION_TEXT)};
+
+/* Which phase may follow which: bit n of entry p allows p -> n. Any phase may end. */
+static const unsigned may_follow[PHASE_COUNT] = {
+    [PHASE_BANNER] = 1U << PHASE_KEX | 1U << PHASE_CLOSING,
+    [PHASE_KEX] = 1U << PHASE_LOGIN | 1U << PHASE_CLOSING,
+    [PHASE_LOGIN] = 1U << PHASE_OPEN | 1U << PHASE_CLOSING,
+    [PHASE_OPEN] = 1U << PHASE_CLOSING,
+};
+
+const char *connection_phase_name(enum connection_phase phase)
+{
+    return phase_names[phase];
+}
+
+/* The one setter. Returns false, and changes nothing, for a transition that cannot be. */
+static bool set_phase(struct connection *c, enum connection_phase phase)
+{
+    if ((may_follow[c->phase] & 1U << phase) == 0) {
+        return false;
+    }
+    log_line(LOG_TRACE, "phase", log_u64("conn", c->id), log_str("from", phase_names[c->phase]),
+             log_str("to", phase_names[phase]));
+    bool was_outside = c->phase < PHASE_OPEN;
+    c->phase = phase;
+    c->phase_at = mono_now();
+    if (was_outside && phase >= PHASE_OPEN) {
+        stats_sub(&c->set->stats->unauthenticated, 1);
+    }
+    if (phase != PHASE_CLOSING) {
+        deadline_arm(c);
+    }
+    return true;
+}
+
+void connection_close(struct connection *c, enum close_reason reason)
+{
+    if (c->phase == PHASE_CLOSING) {
+        return;
+    }
+    c->reason = reason;
+    c->phase_before_close = c->phase;
+    (void)set_phase(c, PHASE_CLOSING);
+    ev_timer_stop(c->set->loop, &c->timer);
+    c->next_doomed = c->set->doomed;
+    c->set->doomed = c;
+}
+
+/* ---- what libssh tells ------------------------------------------------------------------------------------------- */
+
+/* libssh's progress bar tells the phases of each key exchange: 0.5 version line read, 0.6 peer's KEXINIT, 1.0 new keys
+ * in use. */
+static void on_status(void *user, float status)
+{
+    struct connection *c = user;
+    if (status >= 0.45F && c->phase == PHASE_BANNER) {
+        (void)set_phase(c, PHASE_KEX);
+    }
+    if (c->phase == PHASE_OPEN && status < 0.95F && !c->rekeying) {
+        c->rekeying = true;
+        c->rekey_at = mono_now();
+        deadline_arm(c);
+    }
+    if (status < 0.95F) {
+        return;
+    }
+    if (c->phase == PHASE_KEX) {
+        c->kex_us = mono_us_between(c->accepted_at, mono_now());
+        stats_add(&c->set->stats->handshakes, 1);
+        stats_observe(&c->set->stats->handshake, stats_handshake_bounds_us, (uint64_t)c->kex_us);
+        (void)set_phase(c, PHASE_LOGIN);
+    } else if (c->phase == PHASE_OPEN) {
+        c->rekeying = false;
+        wishes_rekeyed(c);
+        c->rekeys++;
+        stats_add(&c->set->stats->rekeys, 1);
+        if (!token_bucket_take(&c->rekey_bucket, mono_now())) {
+            connection_close(c, REASON_RATE);
+        }
+    }
+}
+
+static ssh_channel on_channel_open(ssh_session session, void *user)
+{
+    struct connection *c = user;
+    struct stats *stats = c->set->stats;
+    if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection) {
+        stats_add(&stats->channels_refused, 1);
+        return NULL;
+    }
+    if (!token_bucket_take(&c->opens, mono_now())) {
+        stats_add(&stats->channels_refused, 1);
+        connection_close(c, REASON_RATE);
+        return NULL;
+    }
+    struct channel *channel = channel_create(&c->host, session);
+    if (channel == NULL) {
+        stats_add(&stats->channels_refused, 1);
+        return NULL;
+    }
+    return channel->ssh;
+}
+
+static void on_violation(void *data, enum close_reason reason)
+{
+    connection_close(data, reason);
+}
+
+static bool on_request_allowed(void *data)
+{
+    struct connection *c = data;
+    if (token_bucket_take(&c->requests, mono_now())) {
+        return true;
+    }
+    connection_close(c, REASON_RATE);
+    return false;
+}
+
+void connection_logged_in(struct connection *c, const char *method, const char *user)
+{
+    if (!set_phase(c, PHASE_OPEN)) {
+        return;
+    }
+    c->login_us = mono_us_between(c->accepted_at, mono_now());
+    c->method = method;
+    c->user = strdup(user != NULL ? user : "");
+    c->client_version =
+        strdup(ssh_get_clientbanner(c->pump.session) != NULL ? ssh_get_clientbanner(c->pump.session) : "");
+    c->input_at = c->progress_at = c->phase_at;
+    stats_add(&c->set->stats->logins, 1);
+    ssh_session session = c->pump.session;
+    log_line(LOG_DEBUG, "login", log_u64("conn", c->id), log_str("user", user), log_str("method", method),
+             log_str("client", c->client_version), log_str("kex", ssh_get_kex_algo(session)),
+             log_str("cipher_in", ssh_get_cipher_in(session)), log_str("cipher_out", ssh_get_cipher_out(session)),
+             log_str("mac_in", ssh_get_hmac_in(session)), log_str("mac_out", ssh_get_hmac_out(session)));
+}
+
+/* ---- what the pump tells ----------------------------------------------------------------------------------------- */
+
+static void report_memory(struct connection *c)
+{
+    uint64_t held = c->host.first_hungry != NULL ? channels_held_bytes(&c->host) : 0;
+    uint64_t pending = pump_pending_bytes(&c->pump);
+    if (held != c->held_reported) {
+        stats_add(&c->set->stats->held_bytes, held - c->held_reported);
+        c->held_reported = held;
+    }
+    if (pending != c->pending_reported) {
+        stats_add(&c->set->stats->pending_bytes, pending - c->pending_reported);
+        c->pending_reported = pending;
+    }
+}
+
+static bool on_turned(struct pump *pump, void *data)
+{
+    struct connection *c = data;
+    if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
+        return false; /* on_dead tells why */
+    }
+    if (ssh_get_error_code(c->pump.session) == SSH_FATAL) {
+        /* e.g. a message for a channel that does not exist: libssh notes it and goes on */
+        /* libssh 0.11 looks after the window that it has granted; 0.10 leaves that to flow.h. */
+        bool overrun = strcmp(ssh_get_error(c->pump.session), "Window exceeded") == 0;
+        connection_close(c, overrun ? REASON_WINDOW_OVERRUN : REASON_PROTOCOL);
+        return false;
+    }
+    if (c->phase < PHASE_OPEN) {
+        /* Clients send the small messages of a handshake one by one and many leave Nagle's algorithm on: an
+         * acknowledgement held back would cost them 40 ms. The kernel forgets this wish, so it is told again. */
+        int on = 1;
+        (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
+    bool had_channels = c->host.first != NULL;
+    bool held_back = channels_drain(&c->host);
+    if (had_channels && c->host.first == NULL && c->set->draining) {
+        connection_close(c, REASON_DRAIN);
+        return false;
+    }
+    if (c->set->config->session_bytes != 0 && pump_wire_in(&c->pump) > c->set->config->session_bytes) {
+        connection_close(c, REASON_SESSION_BYTES);
+        return false;
+    }
+    return held_back;
+}
+
+/* What could be sent has been sent: only now is what waits known. */
+static void on_settled(struct pump *pump, void *data)
+{
+    (void)pump;
+    struct connection *c = data;
+    if (c->phase != PHASE_CLOSING) {
+        report_memory(c);
+        deadline_after_turn(c);
+    }
+}
+
+static void on_dead(struct pump *pump, void *data)
+{
+    struct connection *c = data;
+    static const enum close_reason reasons[] = {[PUMP_END_DISCONNECT] = REASON_CLIENT,
+                                                [PUMP_END_EOF] = REASON_CLIENT,
+                                                [PUMP_END_SOCKET] = REASON_RESET,
+                                                [PUMP_END_PROTOCOL] = REASON_PROTOCOL};
+    enum close_reason reason = reasons[pump_end(pump)];
+    /* A goodbye that crosses our own re-key: libssh closes, tries to write all the same and forgets the goodbye. */
+    if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && channels_all_closed(&c->host) &&
+        strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
+        reason = REASON_CLIENT;
+    }
+    connection_close(c, reason);
+}
+
+/* Should libssh crash or spin from here on, the master reads whom it was serving. */
+static void on_turning(struct pump *pump, void *data)
+{
+    (void)pump;
+    const struct connection *c = data;
+    stats_set(&c->set->stats->last_source, c->source);
+}
+
+static const struct pump_owner pump_owner = {
+    .turning = on_turning, .turned = on_turned, .settled = on_settled, .dead = on_dead};
+
+/* ---- birth ------------------------------------------------------------------------------------------------------- */
+
+static void set_socket_options(int fd, const struct config *config)
+{
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (config->keepalive_interval_us == 0) {
+        return;
+    }
+    int seconds = (int)((config->keepalive_interval_us + 999999) / 1000000);
+    int probes = 3;
+    unsigned timeout_ms = (unsigned)seconds * 1000U;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+static void set_callbacks(struct connection *c, ssh_session session)
+{
+    login_set_callbacks(c, session);
+    c->server_callbacks.channel_open_request_session_function = on_channel_open;
+    ssh_callbacks_init(&c->server_callbacks);
+    (void)ssh_set_server_callbacks(session, &c->server_callbacks);
+    c->session_callbacks.userdata = c;
+    c->session_callbacks.connect_status_function = on_status;
+    ssh_callbacks_init(&c->session_callbacks);
+    (void)ssh_set_callbacks(session, &c->session_callbacks);
+}
+
+/* From here on everything is in the struct, and destroy knows how to undo it. */
+static int begin_session(struct connection *c, ssh_session session, int fd)
+{
+    const struct config *config = c->set->config;
+    set_callbacks(c, session);
+    if (pump_open(&c->pump, c->set->loop, session, fd, &pump_owner, c) != 0) {
+        ssh_free(session);
+        return -1;
+    }
+    c->host = (struct channel_host){.pump = &c->pump,
+                                    .config = config,
+                                    .stats = c->set->stats,
+                                    .connection_id = c->id,
+                                    .violated = on_violation,
+                                    .request_allowed = on_request_allowed,
+                                    .data = c};
+    wishes_grant(&c->host);
+    token_bucket_init(&c->opens, config->channel_open_rate, config->channel_open_rate);
+    token_bucket_init(&c->requests, config->request_rate, config->request_rate);
+    token_bucket_init(&c->rekey_bucket, config->client_rekey_rate, config->client_rekey_rate);
+    (void)pump_enter(&c->pump);
+    int rc = ssh_handle_key_exchange(session);
+    if (rc != SSH_ERROR) {
+        rc = pump_start(&c->pump);
+    }
+    pump_leave(&c->pump);
+    if (rc == SSH_ERROR || rc == -1) {
+        pump_close(&c->pump);
+        return -1;
+    }
+    return 0;
+}
+
+static void link_connection(struct connection *c)
+{
+    struct connection_set *set = c->set;
+    c->next = set->first;
+    if (set->first != NULL) {
+        set->first->previous = c;
+    }
+    set->first = c;
+    stats_add(&set->stats->connections, 1);
+    stats_add(&set->stats->unauthenticated, 1);
+    stats_add(&set->stats->accepted, 1);
+    (void)scoreboard_source_add(set->board, set->slot, c->source, 1);
+}
+
+struct connection *connection_create(struct connection_set *set, int fd, const struct net_address *peer)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    ssh_session session = ssh_new();
+    if (c == NULL || session == NULL || hostkeys_prepare_session(session, set->config) != 0) {
+        goto bad;
+    }
+    set_socket_options(fd, set->config);
+    if (ssh_bind_accept_fd(set->bind, session, fd) != SSH_OK) {
+        goto bad;
+    }
+    ssh_set_blocking(session, 0);
+    ssh_set_auth_methods(session, auth_libssh_methods(set->config->auth_mask));
+    c->set = set;
+    c->id = atomic_fetch_add_explicit(&set->board->next_connection, 1, memory_order_relaxed) + 1;
+    c->peer = *peer;
+    c->source = admission_source_key(peer);
+    c->accepted_at = c->phase_at = c->input_at = c->progress_at = mono_now();
+    c->kex_us = c->login_us = -1;
+    deadline_init(c);
+    wishes_init(c);
+    stats_set(&set->stats->last_source, c->source);
+    if (begin_session(c, session, fd) != 0) {
+        free(c); /* session and fd are gone already */
+        return NULL;
+    }
+    link_connection(c);
+    deadline_arm(c);
+    char text[NET_ADDRESS_TEXT_MAX];
+    log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
+    return c;
+bad:
+    ssh_free(session); /* closes the fd if it took it; ssh_get_fd would crash where it has no socket for it */
+    if (fcntl(fd, F_GETFD) >= 0) {
+        (void)close(fd);
+    }
+    free(c);
+    return NULL;
+}
+
+/* ---- death ------------------------------------------------------------------------------------------------------- */
+
+static void connection_destroy(struct connection *c)
+{
+    struct connection_set *set = c->set;
+    ev_timer_stop(set->loop, &c->timer);
+    ev_timer_stop(set->loop, &c->wake);
+    stats_add(&set->stats->closed[c->reason], 1);
+    stats_add(&set->stats->wire_bytes_in, pump_wire_in(&c->pump));
+    stats_add(&set->stats->wire_bytes_out, pump_wire_out(&c->pump));
+    stats_sub(&set->stats->held_bytes, c->held_reported);
+    stats_sub(&set->stats->pending_bytes, c->pending_reported);
+    if (log_enabled(LOG_INFO)) {
+        goodbye_log(c);
+    }
+    channels_destroy_all(&c->host);
+    goodbye_say(c);
+    pump_close(&c->pump);
+    if (c->previous != NULL) {
+        c->previous->next = c->next;
+    } else {
+        set->first = c->next;
+    }
+    if (c->next != NULL) {
+        c->next->previous = c->previous;
+    }
+    stats_sub(&set->stats->connections, 1);
+    (void)scoreboard_source_add(set->board, set->slot, c->source, -1);
+    free(c->user);
+    free(c->keyboard_user);
+    free(c->client_version);
+    free(c);
+}
+
+static void reap(struct ev_loop *loop, ev_prepare *reaper, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct connection_set *set = reaper->data;
+    bool any = set->doomed != NULL;
+    while (set->doomed != NULL) {
+        struct connection *c = set->doomed;
+        set->doomed = c->next_doomed;
+        connection_destroy(c);
+    }
+    if (any) {
+        set->closed(set->data);
+    }
+}
+
+/* ---- the set ------------------------------------------------------------------------------------------------------
+ */
+
+int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
+                        const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot)
+{
+    set->loop = loop;
+    set->config = config;
+    set->credentials = credentials;
+    set->bind = bind;
+    set->board = board;
+    set->slot = slot;
+    set->stats = &board->workers[slot];
+    ev_prepare_init(&set->reaper, reap);
+    set->reaper.data = set;
+    ev_prepare_start(loop, &set->reaper);
+    return 0;
+}
+
+void connection_set_drain(struct connection_set *set)
+{
+    set->draining = true;
+    for (struct connection *c = set->first; c != NULL; c = c->next) {
+        if (c->phase == PHASE_OPEN && c->host.first == NULL && c->host.opened_count > 0) {
+            connection_close(c, REASON_DRAIN);
+        }
+    }
+}
+
+void connection_set_close_all(struct connection_set *set, enum close_reason reason)
+{
+    for (struct connection *c = set->first; c != NULL; c = c->next) {
+        connection_close(c, reason);
+    }
+}
+
+void connection_set_destroy(struct connection_set *set)
+{
+    connection_set_close_all(set, REASON_DRAIN);
+    reap(set->loop, &set->reaper, 0);
+    ev_prepare_stop(set->loop, &set->reaper);
+}

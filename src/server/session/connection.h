@@ -1,0 +1,92 @@
+/*
+ * connection.h - room: one client from accept to close.
+ *
+ * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), timer, channels.
+ * connection_create makes it, the set's reaper destroys it, at any stage. Closing is a request: connection_close marks,
+ * stops and queues; freeing happens in the loop, never inside a callback. Knows channels, auth, pump and counters; not
+ * the worker: it speaks upwards through the callbacks of its set.
+ */
+#ifndef SERVER_SESSION_CONNECTION_H
+#define SERVER_SESSION_CONNECTION_H
+
+#include <ev.h>
+#include <libssh/callbacks.h>
+#include <libssh/server.h>
+
+#include "server/channel/channel.h"
+#include "server/config.h"
+#include "server/entry/admission.h"
+#include "server/figures/scoreboard.h"
+#include "server/session/credentials.h"
+#include "sshecho/clock.h"
+#include "sshecho/net.h"
+#include "sshecho/pump.h"
+
+#define CONNECTION_PHASES(X) X(BANNER, "banner") X(KEX, "kex") X(LOGIN, "login") X(OPEN, "open") X(CLOSING, "closing")
+#define CONNECTION_ENUM(name, text) PHASE_##name,
+enum connection_phase { CONNECTION_PHASES(CONNECTION_ENUM) PHASE_COUNT };
+
+/* All connections of a process, and what they share. Owned by the worker. */
+struct connection_set {
+    struct ev_loop *loop;
+    const struct config *config;
+    const struct credentials *credentials;
+    struct scoreboard *board;
+    struct stats *stats; /* this worker's page */
+    unsigned slot;
+    ssh_bind bind;
+    struct connection *first, *doomed;
+    ev_prepare reaper;
+    bool draining;
+    void (*closed)(void *data); /* after a connection has been destroyed: there is room, or nothing left */
+    void *data;
+};
+
+struct connection {
+    struct connection_set *set;
+    struct connection *next, *previous, *next_doomed;
+    struct pump pump;
+    struct channel_host host;
+    struct ssh_server_callbacks_struct server_callbacks;
+    struct ssh_callbacks_struct session_callbacks;
+    ev_timer timer; /* the nearest deadline */
+    ev_timer wake;  /* test bench: a turn is due */
+    struct net_address peer;
+    uint64_t id, source;
+    enum connection_phase phase, phase_before_close;
+    enum close_reason reason;
+    mono_time accepted_at, phase_at, input_at, progress_at;
+    uint64_t progress_mark, wire_in_mark;
+    int64_t kex_us, login_us; /* from accept; -1: not reached */
+    uint64_t held_reported, pending_reported;
+    unsigned failures, requests_none, probes, rekeys;
+    struct token_bucket opens, requests, rekey_bucket;
+    bool rekeying;
+    bool no_goodbye;   /* a reset says nothing */
+    bool rekey_forced; /* test bench: the re-key interval is to be put back after the next one */
+    mono_time rekey_at;
+    const char *method; /* that logged in; static */
+    char *user;
+    char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
+    char *client_version;
+};
+
+int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
+                        const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot);
+
+/* Takes over fd in any case. NULL when libssh or memory would not have it (fd is closed). */
+struct connection *connection_create(struct connection_set *set, int fd, const struct net_address *peer);
+/* Marks and queues; the first reason stays. */
+void connection_close(struct connection *connection, enum close_reason reason);
+
+/* From now on a connection whose last channel has ended is closed, at once where that has happened already. One that
+ * has not opened a channel yet (it came just before) may still do so. */
+void connection_set_drain(struct connection_set *set);
+/* Queues all that is left. */
+void connection_set_close_all(struct connection_set *set, enum close_reason reason);
+/* Destroys everything now; after the loop has ended. */
+void connection_set_destroy(struct connection_set *set);
+
+const char *connection_phase_name(enum connection_phase phase);
+
+#endif
