@@ -1,5 +1,5 @@
-/* Fuzzes auth.h: the input is read as an authorized_keys file and as a password file. Each is taken or refused with one
- * line. */
+/* Fuzzes credentials.h: the input is read as an authorized_keys file and as a password file. Each is taken or refused
+ * with one line. */
 #include "fuzz_files.h"
 
 #include "server/session/credentials.h"

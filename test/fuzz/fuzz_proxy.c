@@ -1,4 +1,4 @@
-/* Fuzzes proxy.h: any bytes. What is accepted must be accepted for the same reason however it arrives. */
+/* Fuzzes proxy_header.h: any bytes. What is accepted must be accepted for the same reason however it arrives. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_header(const uint8_t *data, size_t size)
 {
     struct proxy_header whole = {0}, part = {0};
-    int length = proxy_parse(data, size, &whole);
+    int length = proxy_header_parse(data, size, &whole);
     if (length < PROXY_BAD || (length > 0 && (size_t)length > size) || length > PROXY_HEADER_MAX) {
         abort();
     }
@@ -18,11 +18,12 @@ static void check_header(const uint8_t *data, size_t size)
         abort(); /* it would wait for ever */
     }
     for (size_t i = 0; length > 0 && i < (size_t)length; i++) {
-        if (proxy_parse(data, i, &part) != PROXY_MORE) {
+        if (proxy_header_parse(data, i, &part) != PROXY_MORE) {
             abort(); /* decided differently on less */
         }
     }
-    if (length > 0 && (proxy_parse(data, (size_t)length, &part) != length || part.has_source != whole.has_source)) {
+    if (length > 0 &&
+        (proxy_header_parse(data, (size_t)length, &part) != length || part.has_source != whole.has_source)) {
         abort();
     }
 }

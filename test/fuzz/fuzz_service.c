@@ -1,5 +1,5 @@
-/* Fuzzes service.h and bench.h: the words of an exec or subsystem request. A client chooses them freely; whatever they
- * are, there is a service, and a bench that was understood never lets more pass than there is. */
+/* Fuzzes service.h and misbehave.h: the words of an exec or subsystem request. A client chooses them freely; whatever
+ * they are, there is a service, and a bench that was understood never lets more pass than there is. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,22 +8,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void drive(struct bench *bench)
+static void drive(struct misbehaviour *misbehaviour)
 {
     mono_time now = {.ns = NS_PER_S};
     uint64_t waiting = 0;
     for (unsigned i = 0; i < 50; i++) {
         uint64_t allowed = 0;
         int64_t wait_us = 0;
-        bench_arrived(bench, i * 100, now);
+        misbehave_arrived(bench, i * 100, now);
         waiting += (uint64_t)i * 100;
-        enum bench_verdict verdict = bench_limit(bench, now, waiting, &allowed, &wait_us);
-        if (verdict > BENCH_EXIT || wait_us < 0 ||
-            (verdict == BENCH_GO && (allowed == 0 || allowed > waiting) && waiting > 0)) {
+        enum misbehave_verdict verdict = misbehave_limit(bench, now, waiting, &allowed, &wait_us);
+        if (verdict > MISBEHAVE_EXIT || wait_us < 0 ||
+            (verdict == MISBEHAVE_GO && (allowed == 0 || allowed > waiting) && waiting > 0)) {
             abort();
         }
-        if (verdict == BENCH_GO) {
-            bench_passed(bench, allowed);
+        if (verdict == MISBEHAVE_GO) {
+            misbehave_passed(bench, allowed);
             waiting -= allowed;
         }
         now = mono_add_us(now, wait_us > 0 && wait_us < INT64_C(3600) * US_PER_S ? wait_us : US_PER_MS);
@@ -43,7 +43,7 @@ static void check(const char *words, bool test_bench)
     if (complains && (service.complaint[0] == '\0' || strlen(service.complaint) > 1000)) {
         abort();
     }
-    if (service.bench != NULL && (!test_bench || service.kind != SERVICE_ECHO)) {
+    if (service.misbehaviour != NULL && (!test_bench || service.kind != SERVICE_ECHO)) {
         abort();
     }
     if (service.kind == SERVICE_CHARGEN) {
@@ -52,8 +52,8 @@ static void check(const char *words, bool test_bench)
             abort();
         }
     }
-    if (service.bench != NULL) {
-        drive(service.bench);
+    if (service.misbehaviour != NULL) {
+        drive(service.misbehaviour);
     }
     service_free(&service);
 }

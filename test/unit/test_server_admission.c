@@ -69,8 +69,8 @@ static int make_world(void **state)
     memset(&world, 0, sizeof world);
     world.board = scoreboard_create();
     assert_non_null(world.board);
-    stats_set(&world.board->workers[0].pid, 1);
-    stats_set(&world.board->workers[1].pid, 2);
+    counters_set(&world.board->workers[0].pid, 1);
+    counters_set(&world.board->workers[1].pid, 2);
     admission_init(&world.admission, &world.config, world.board, 0, 1000);
     *state = &world;
     return 0;
@@ -93,12 +93,12 @@ static void test_limits_count_every_worker(void **state)
 {
     struct world *world = *state;
     world->config.max_connections = 10;
-    stats_set(&world->board->workers[0].connections, 4);
-    stats_set(&world->board->workers[1].connections, 5);
+    counters_set(&world->board->workers[0].connections, 4);
+    counters_set(&world->board->workers[1].connections, 5);
     assert_int_equal(check(world, "192.0.2.1:1"), ADMITTED);
-    stats_set(&world->board->workers[1].connections, 6);
+    counters_set(&world->board->workers[1].connections, 6);
     assert_int_equal(check(world, "192.0.2.1:1"), REFUSED_FULL);
-    assert_int_equal(stats_get(&world->board->workers[0].refused[REFUSED_FULL]), 1);
+    assert_int_equal(counters_get(&world->board->workers[0].refused[REFUSED_FULL]), 1);
 }
 
 static void test_sources(void **state)
@@ -140,7 +140,7 @@ static void test_random_early_drop(void **state)
     world->config.unauth_full = 20;
     for (unsigned waiting = 0; waiting <= 20; waiting += 5) {
         unsigned refused = 0;
-        stats_set(&world->board->workers[1].unauthenticated, waiting);
+        counters_set(&world->board->workers[1].unauthenticated, waiting);
         for (int i = 0; i < 2000; i++) {
             refused += check(world, "192.0.2.1:1") == REFUSED_UNAUTHENTICATED ? 1U : 0U;
         }
@@ -172,13 +172,13 @@ static void test_hold_off(void **state)
 static void test_the_departed_keep_their_deeds(void **state)
 {
     struct world *world = *state;
-    struct stats total;
-    stats_set(&world->board->workers[1].echoes, 7);
-    stats_set(&world->board->workers[1].connections, 3);
+    struct counters total;
+    counters_set(&world->board->workers[1].echoes, 7);
+    counters_set(&world->board->workers[1].connections, 3);
     scoreboard_bury(world->board, 1);
     scoreboard_total(world->board, &total);
-    assert_int_equal(stats_get(&total.echoes), 7);
-    assert_int_equal(stats_get(&total.connections), 0);
+    assert_int_equal(counters_get(&total.echoes), 7);
+    assert_int_equal(counters_get(&total.connections), 0);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Tests of the room of proxy.h. */
+/* Tests of the room of proxy_header.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static const char *source_of(const struct proxy_header *header)
 static void assert_source(const uint8_t *data, size_t size, int length, const char *source)
 {
     struct proxy_header header = {0};
-    assert_int_equal(proxy_parse(data, size, &header), length);
+    assert_int_equal(proxy_header_parse(data, size, &header), length);
     assert_string_equal(source_of(&header), source);
 }
 
@@ -34,7 +34,7 @@ static void assert_whole(const uint8_t *data, size_t size, const char *source)
     uint8_t longer[PROXY_HEADER_MAX];
     struct proxy_header header;
     for (size_t part = 0; part < size; part++) {
-        assert_int_equal(proxy_parse(data, part, &header), PROXY_MORE);
+        assert_int_equal(proxy_header_parse(data, part, &header), PROXY_MORE);
     }
     assert_source(data, size, (int)size, source);
     memcpy(longer, data, size);
@@ -45,7 +45,7 @@ static void assert_whole(const uint8_t *data, size_t size, const char *source)
 static void assert_bad(const uint8_t *data, size_t size)
 {
     struct proxy_header header;
-    assert_int_equal(proxy_parse(data, size, &header), PROXY_BAD);
+    assert_int_equal(proxy_header_parse(data, size, &header), PROXY_BAD);
 }
 
 static void version_1_lines(void **state)
@@ -90,7 +90,7 @@ static void version_1_too_long(void **state)
     uint8_t line[200] = "PROXY UNKNOWN ";
     memset(line + 14, 'x', sizeof line - 14);
     struct proxy_header header;
-    assert_int_equal(proxy_parse(line, 106, &header), PROXY_MORE);
+    assert_int_equal(proxy_header_parse(line, 106, &header), PROXY_MORE);
     assert_bad(line, 107);
     assert_bad(line, sizeof line);
 }

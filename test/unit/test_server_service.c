@@ -1,4 +1,4 @@
-/* Tests of the rooms of service.h and bench.h: what words mean, and when bytes may pass. */
+/* Tests of the rooms of service.h and misbehave.h: what words mean, and when bytes may pass. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,12 +64,12 @@ static void test_chargen_pattern(void **state)
     }
 }
 
-static struct bench parsed(const char *words)
+static struct misbehaviour parsed(const char *words)
 {
-    struct bench bench;
+    struct misbehaviour bench;
     char complaint[160] = "";
-    assert_true(bench_understands(words));
-    if (bench_parse(words, &bench, complaint, sizeof complaint) != 0) {
+    assert_true(misbehave_understands(words));
+    if (misbehave_parse(words, &bench, complaint, sizeof complaint) != 0) {
         fail_msg("%s: %s", words, complaint);
     }
     return bench;
@@ -79,7 +79,7 @@ static void test_bench_language(void **state)
 {
     (void)state;
     char complaint[160];
-    struct bench bench = parsed("echo delay=20ms jitter=5ms rate=1M exit status=3 split size=7");
+    struct misbehaviour bench = parsed("echo delay=20ms jitter=5ms rate=1M exit status=3 split size=7");
     assert_int_equal(bench.delay_us, 20000);
     assert_int_equal(bench.jitter_us, 5000);
     assert_int_equal(bench.rate_bytes_per_s, 1024 * 1024);
@@ -88,21 +88,22 @@ static void test_bench_language(void **state)
     assert_string_equal(parsed("exit signal=TERM").exit_signal, "TERM");
     assert_true(parsed("refuse").refuse);
     assert_true(parsed("stderr").to_stderr);
-    assert_false(bench_understands("echo"));
-    assert_false(bench_understands("echo hello"));
-    assert_false(bench_understands("exit 3"));
+    assert_false(misbehave_understands("echo"));
+    assert_false(misbehave_understands("echo hello"));
+    assert_false(misbehave_understands("exit 3"));
     static const char *const wrong[] = {"echo delay=x",   "exit status=256", "exit signal=sigterm", "stall delay=1s",
                                         "rekey every=10", "drop nonsense",   "echo rate=",          "stderr after=1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         complaint[0] = '\0';
-        assert_int_equal(bench_parse(wrong[i], &bench, complaint, sizeof complaint), -1);
+        assert_int_equal(misbehave_parse(wrong[i], &bench, complaint, sizeof complaint), -1);
         assert_int_equal(complaint[strlen(complaint) - 1], '\n');
     }
 }
 
-static enum bench_verdict ask(struct bench *bench, int64_t at_us, uint64_t want, uint64_t *allowed, int64_t *wait_us)
+static enum misbehave_verdict ask(struct misbehaviour *misbehaviour, int64_t at_us, uint64_t want, uint64_t *allowed,
+                                  int64_t *wait_us)
 {
-    return bench_limit(bench, (mono_time){.ns = at_us * NS_PER_US}, want, allowed, wait_us);
+    return misbehave_limit(bench, (mono_time){.ns = at_us * NS_PER_US}, want, allowed, wait_us);
 }
 
 static void test_delay(void **state)
@@ -110,16 +111,16 @@ static void test_delay(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct bench bench = parsed("echo delay=10ms");
-    bench_arrived(&bench, 100, (mono_time){.ns = 0});
-    bench_arrived(&bench, 50, (mono_time){.ns = 4000 * NS_PER_US});
-    assert_int_equal(ask(&bench, 9000, 150, &allowed, &wait_us), BENCH_WAIT);
+    struct misbehaviour bench = parsed("echo delay=10ms");
+    misbehave_arrived(&bench, 100, (mono_time){.ns = 0});
+    misbehave_arrived(&bench, 50, (mono_time){.ns = 4000 * NS_PER_US});
+    assert_int_equal(ask(&bench, 9000, 150, &allowed, &wait_us), MISBEHAVE_WAIT);
     assert_in_range(wait_us, 1000, 1002);
-    assert_int_equal(ask(&bench, 10001, 150, &allowed, &wait_us), BENCH_GO);
+    assert_int_equal(ask(&bench, 10001, 150, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 100); /* the second arrival is not due yet */
-    bench_passed(&bench, 100);
-    assert_int_equal(ask(&bench, 10001, 50, &allowed, &wait_us), BENCH_WAIT);
-    assert_int_equal(ask(&bench, 14001, 50, &allowed, &wait_us), BENCH_GO);
+    misbehave_passed(&bench, 100);
+    assert_int_equal(ask(&bench, 10001, 50, &allowed, &wait_us), MISBEHAVE_WAIT);
+    assert_int_equal(ask(&bench, 14001, 50, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 50);
 }
 
@@ -128,20 +129,20 @@ static void test_more_arrivals_than_marks(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct bench bench = parsed("echo delay=10ms");
-    for (int64_t i = 0; i < 10 * BENCH_MARKS; i++) {
-        bench_arrived(&bench, 1, (mono_time){.ns = i * NS_PER_US});
+    struct misbehaviour bench = parsed("echo delay=10ms");
+    for (int64_t i = 0; i < 10 * MISBEHAVE_MARKS; i++) {
+        misbehave_arrived(&bench, 1, (mono_time){.ns = i * NS_PER_US});
     }
     uint64_t passed = 0;
-    for (int64_t at_us = 0; passed < 10 * BENCH_MARKS; at_us += 100) {
+    for (int64_t at_us = 0; passed < 10 * MISBEHAVE_MARKS; at_us += 100) {
         assert_true(at_us < 100000);
-        if (ask(&bench, at_us, 10 * BENCH_MARKS - passed, &allowed, &wait_us) == BENCH_GO) {
+        if (ask(&bench, at_us, 10 * MISBEHAVE_MARKS - passed, &allowed, &wait_us) == MISBEHAVE_GO) {
             assert_true(at_us >= 10000);
-            bench_passed(&bench, allowed);
+            misbehave_passed(&bench, allowed);
             passed += allowed;
         }
     }
-    assert_int_equal(passed, 10 * BENCH_MARKS);
+    assert_int_equal(passed, 10 * MISBEHAVE_MARKS);
 }
 
 static void test_stall_and_ends(void **state)
@@ -149,23 +150,23 @@ static void test_stall_and_ends(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct bench bench = parsed("stall after=100 for=1s drop after=150");
-    assert_int_equal(ask(&bench, 0, 1000, &allowed, &wait_us), BENCH_GO);
+    struct misbehaviour bench = parsed("stall after=100 for=1s drop after=150");
+    assert_int_equal(ask(&bench, 0, 1000, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 100);
-    bench_passed(&bench, 100);
-    assert_int_equal(ask(&bench, 0, 900, &allowed, &wait_us), BENCH_WAIT);
+    misbehave_passed(&bench, 100);
+    assert_int_equal(ask(&bench, 0, 900, &allowed, &wait_us), MISBEHAVE_WAIT);
     assert_in_range(wait_us, 999999, 1000001);
-    assert_int_equal(ask(&bench, 1000001, 900, &allowed, &wait_us), BENCH_GO);
+    assert_int_equal(ask(&bench, 1000001, 900, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 50);
-    bench_passed(&bench, 50);
-    assert_int_equal(ask(&bench, 1000001, 850, &allowed, &wait_us), BENCH_DROP);
+    misbehave_passed(&bench, 50);
+    assert_int_equal(ask(&bench, 1000001, 850, &allowed, &wait_us), MISBEHAVE_DROP);
 
     bench = parsed("reset after=10");
-    bench_passed(&bench, 10);
-    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), BENCH_RESET);
+    misbehave_passed(&bench, 10);
+    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), MISBEHAVE_RESET);
     bench = parsed("exit after=10 status=1");
-    bench_passed(&bench, 10);
-    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), BENCH_EXIT);
+    misbehave_passed(&bench, 10);
+    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), MISBEHAVE_EXIT);
 }
 
 static void test_rate(void **state)
@@ -173,13 +174,13 @@ static void test_rate(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct bench bench = parsed("echo rate=100K");
+    struct misbehaviour bench = parsed("echo rate=100K");
     bench.tokens_at = (mono_time){.ns = 0};
     bench.tokens = 0;
     uint64_t passed = 0;
     for (int64_t at_us = 0; at_us <= 2 * US_PER_S; at_us += 500) {
-        if (ask(&bench, at_us, 1000000, &allowed, &wait_us) == BENCH_GO) {
-            bench_passed(&bench, allowed);
+        if (ask(&bench, at_us, 1000000, &allowed, &wait_us) == MISBEHAVE_GO) {
+            misbehave_passed(&bench, allowed);
             passed += allowed;
         } else {
             assert_true(wait_us > 0);

@@ -7,20 +7,20 @@
 #include "server/channel/echo.h"
 #include "sshecho/log.h"
 
-void channel_make_hungry(struct channel *channel)
+void channel_queue(struct channel *channel)
 {
     struct channel_host *host = channel->host;
-    if (channel->hungry) {
+    if (channel->queued) {
         return;
     }
-    channel->hungry = true;
-    channel->next_hungry = NULL;
-    if (host->last_hungry != NULL) {
-        host->last_hungry->next_hungry = channel;
+    channel->queued = true;
+    channel->next_queued = NULL;
+    if (host->last_queued != NULL) {
+        host->last_queued->next_queued = channel;
     } else {
-        host->first_hungry = channel;
+        host->first_queued = channel;
     }
-    host->last_hungry = channel;
+    host->last_queued = channel;
 }
 
 /* ---- callbacks of libssh: take, echo, mark; never free --------------------------------------------------------- */
@@ -31,7 +31,7 @@ static void on_eof(ssh_session session, ssh_channel ssh, void *user)
     (void)ssh;
     struct channel *channel = user;
     channel->eof_received = true;
-    channel_make_hungry(channel);
+    channel_queue(channel);
 }
 
 static void on_close(ssh_session session, ssh_channel ssh, void *user)
@@ -40,41 +40,42 @@ static void on_close(ssh_session session, ssh_channel ssh, void *user)
     (void)ssh;
     struct channel *channel = user;
     channel->close_received = true;
-    channel_make_hungry(channel);
+    channel_queue(channel);
 }
 
 /* Common to all requests: counts, and says whether the connection may go on asking. */
 static bool request_welcome(struct channel *channel)
 {
-    stats_add(&channel->host->stats->requests, 1);
+    counters_add(&channel->host->counters->requests, 1);
     return channel->host->request_allowed(channel->host->data);
 }
 
 static int start_service(struct channel *channel, const char *kind, const char *words)
 {
     if (!request_welcome(channel) || channel->service.kind != SERVICE_NONE || channel->finished) {
-        stats_add(&channel->host->stats->requests_refused, 1);
+        counters_add(&channel->host->counters->requests_refused, 1);
         return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
     }
     struct service service;
     if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
         return 1;
     }
-    if (service.bench != NULL) {
-        if (service.bench->refuse) {
+    if (service.misbehaviour != NULL) {
+        if (service.misbehaviour->refuse) {
             service_free(&service);
-            stats_add(&channel->host->stats->requests_refused, 1);
+            counters_add(&channel->host->counters->requests_refused, 1);
             return 1;
         }
-        bench_arrived(service.bench, channel->streams[0].held_bytes + channel->streams[1].held_bytes, mono_now());
-        if (service.bench->rekey_every_bytes != 0) {
-            channel->host->rekey_every(channel->host->data, service.bench->rekey_every_bytes);
+        misbehave_arrived(service.misbehaviour, channel->streams[0].held_bytes + channel->streams[1].held_bytes,
+                          mono_now());
+        if (service.misbehaviour->rekey_every_bytes != 0) {
+            channel->host->rekey_every(channel->host->data, service.misbehaviour->rekey_every_bytes);
         }
     }
     channel->service = service;
     log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
              log_str("words", words));
-    channel_make_hungry(channel); /* what came before the request, or what is to be generated */
+    channel_queue(channel); /* what came before the request, or what is to be generated */
     return 0;
 }
 
@@ -148,11 +149,13 @@ static void finish(struct channel *channel)
 {
     channel->finished = true;
     channel->host->unclosed_count++;
-    const struct bench *bench = channel->service.bench;
-    if (bench != NULL && bench->exit_signal[0] != '\0') {
-        (void)ssh_channel_request_send_exit_signal(channel->ssh, bench->exit_signal, 0, "as you asked", "");
+    const struct misbehaviour *misbehaviour = channel->service.misbehaviour;
+    if (misbehaviour != NULL && misbehaviour->exit_signal[0] != '\0') {
+        (void)ssh_channel_request_send_exit_signal(channel->ssh, misbehaviour->exit_signal, 0, "as you asked", "");
     } else if (channel->service.kind != SERVICE_NONE) {
-        int status = channel->service.kind == SERVICE_COMPLAIN ? 2 : bench != NULL ? bench->exit_status : 0;
+        int status = channel->service.kind == SERVICE_COMPLAIN ? 2
+                     : misbehaviour != NULL                    ? misbehaviour->exit_status
+                                                               : 0;
         (void)ssh_channel_request_send_exit_status(channel->ssh, status);
     }
     (void)ssh_channel_send_eof(channel->ssh);
@@ -173,45 +176,45 @@ static bool channel_drain(struct channel *channel)
         }
         break;
     case SERVICE_ECHO:
-        flow_echo(channel);
+        echo_held(channel);
         break;
     case SERVICE_DISCARD:
-        flow_discard(channel); /* what came before the request */
+        echo_discard(channel); /* what came before the request */
         break;
     case SERVICE_CHARGEN:
     case SERVICE_COMPLAIN:
-        flow_discard(channel);
-        generated = flow_generate(channel);
+        echo_discard(channel);
+        generated = echo_generate(channel);
         if (!generated) {
             return true;
         }
         break;
     }
-    if (generated || channel->exit_now || (channel->eof_received && flow_everything_echoed(channel)) ||
+    if (generated || channel->exit_now || (channel->eof_received && echo_is_complete(channel)) ||
         (channel->eof_received && channel->service.kind == SERVICE_NONE)) {
         finish(channel);
         return false;
     }
-    return !flow_everything_echoed(channel);
+    return !echo_is_complete(channel);
 }
 
 bool channels_drain(struct channel_host *host)
 {
-    struct channel *end = host->last_hungry;
+    struct channel *end = host->last_queued;
     host->waiting_for_room = false;
-    while (host->first_hungry != NULL) {
-        struct channel *channel = host->first_hungry;
-        host->first_hungry = channel->next_hungry;
-        if (host->first_hungry == NULL) {
-            host->last_hungry = NULL;
+    while (host->first_queued != NULL) {
+        struct channel *channel = host->first_queued;
+        host->first_queued = channel->next_queued;
+        if (host->first_queued == NULL) {
+            host->last_queued = NULL;
         }
-        channel->hungry = false;
+        channel->queued = false;
         bool last = channel == end;
         bool unfinished = channel_drain(channel);
         if (channel->close_received) {
             channel_destroy(channel);
         } else if (unfinished) {
-            channel_make_hungry(channel); /* behind the others: they come first next time */
+            channel_queue(channel); /* behind the others: they come first next time */
         }
         if (last) {
             break;
@@ -231,7 +234,7 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
     channel->host = host;
     channel->callbacks = (struct ssh_channel_callbacks_struct){
         .userdata = channel,
-        .channel_data_function = flow_on_data,
+        .channel_data_function = echo_on_data,
         .channel_eof_function = on_eof,
         .channel_close_function = on_close,
         .channel_shell_request_function = on_shell,
@@ -256,24 +259,24 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
     host->first = channel;
     host->open_count++;
     host->opened_count++;
-    stats_add(&host->stats->channels, 1);
-    stats_add(&host->stats->channels_opened, 1);
+    counters_add(&host->counters->channels, 1);
+    counters_add(&host->counters->channels_opened, 1);
     return channel;
 }
 
-static void forget_hungry(struct channel *channel)
+static void leave_queue(struct channel *channel)
 {
     struct channel_host *host = channel->host;
     struct channel *before = NULL;
-    for (struct channel *c = host->first_hungry; c != NULL; before = c, c = c->next_hungry) {
+    for (struct channel *c = host->first_queued; c != NULL; before = c, c = c->next_queued) {
         if (c == channel) {
             if (before != NULL) {
-                before->next_hungry = c->next_hungry;
+                before->next_queued = c->next_queued;
             } else {
-                host->first_hungry = c->next_hungry;
+                host->first_queued = c->next_queued;
             }
-            if (host->last_hungry == c) {
-                host->last_hungry = before;
+            if (host->last_queued == c) {
+                host->last_queued = before;
             }
             return;
         }
@@ -283,8 +286,8 @@ static void forget_hungry(struct channel *channel)
 static void unlink_channel(struct channel *channel)
 {
     struct channel_host *host = channel->host;
-    if (channel->hungry) {
-        forget_hungry(channel);
+    if (channel->queued) {
+        leave_queue(channel);
     }
     if (channel->previous != NULL) {
         channel->previous->next = channel->next;
@@ -296,7 +299,7 @@ static void unlink_channel(struct channel *channel)
     }
     host->open_count--;
     host->unclosed_count -= channel->finished ? 1 : 0;
-    stats_sub(&host->stats->channels, 1);
+    counters_sub(&host->counters->channels, 1);
 }
 
 void channel_destroy(struct channel *channel)

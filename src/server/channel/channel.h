@@ -30,7 +30,7 @@
 struct channel_host {
     struct pump *pump;
     const struct config *config;
-    struct stats *stats;
+    struct counters *counters;
     uint64_t connection_id;                                 /* for the log */
     void (*violated)(void *data, enum close_reason reason); /* end the connection (later: it only marks) */
     void (*reset)(void *data);                              /* test bench: end the connection with a TCP reset */
@@ -39,7 +39,7 @@ struct channel_host {
     bool (*request_allowed)(void *data); /* rate limit on requests; false after it has marked the end */
     void *data;
     struct channel *first;                      /* all of them */
-    struct channel *first_hungry, *last_hungry; /* those with residue, in the order in which they get their turn */
+    struct channel *first_queued, *last_queued; /* those with residue, in the order in which they get their turn */
     unsigned open_count;
     unsigned unclosed_count; /* of them: finished by us, and the client has not sent its CLOSE */
     uint64_t opened_count;
@@ -56,12 +56,12 @@ struct stream {
 
 struct channel {
     struct channel_host *host;
-    struct channel *next, *previous, *next_hungry;
+    struct channel *next, *previous, *next_queued;
     ssh_channel ssh;
     struct ssh_channel_callbacks_struct callbacks;
     struct stream streams[2];
     struct service service;
-    bool hungry;   /* has residue, or something to generate, or an end to carry out */
+    bool queued;   /* has residue, or something to generate, or an end to carry out */
     bool draining; /* our own write is in progress: callbacks must not take bytes */
     bool eof_received;
     bool close_received;
@@ -75,9 +75,9 @@ struct channel *channel_create(struct channel_host *host, ssh_session session);
 void channel_destroy(struct channel *channel);
 
 /* Puts the channel in line for the next drain. For the rooms of a channel. */
-void channel_make_hungry(struct channel *channel);
+void channel_queue(struct channel *channel);
 
-/* Moves residue of every hungry channel, finishes what has ended, frees what the client has closed. Returns true if a
+/* Moves residue of every queued channel, finishes what has ended, frees what the client has closed. Returns true if a
  * channel was held back by pending output alone. */
 bool channels_drain(struct channel_host *host);
 void channels_destroy_all(struct channel_host *host);

@@ -64,12 +64,12 @@ static int64_t write_out(struct channel_host *host, ssh_channel ssh, const void 
     if (written > 0) {
         pump_note_written(host->pump, (size_t)written);
         host->bytes_out += (uint64_t)written;
-        stats_add(&host->stats->bytes_out, (uint64_t)written);
+        counters_add(&host->counters->bytes_out, (uint64_t)written);
     }
     return written == SSH_AGAIN ? 0 : written;
 }
 
-int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user)
+int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user)
 {
     (void)session;
     struct channel *channel = user;
@@ -79,7 +79,7 @@ int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
 
     uint32_t fresh = length - stream->echoed_bytes - stream->held_bytes;
     host->bytes_in += fresh;
-    stats_add(&host->stats->bytes_in, fresh);
+    counters_add(&host->counters->bytes_in, fresh);
     stream->held = (const uint8_t *)data + stream->echoed_bytes;
     stream->held_bytes = length - stream->echoed_bytes;
     if (length > overrun_limit() - other->held_bytes - other->echoed_bytes) {
@@ -94,12 +94,12 @@ int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         stream->held_bytes = stream->echoed_bytes = 0;
         return (int)length;
     }
-    if (channel->service.bench != NULL) {
-        bench_arrived(channel->service.bench, fresh, mono_now());
+    if (channel->service.misbehaviour != NULL) {
+        misbehave_arrived(channel->service.misbehaviour, fresh, mono_now());
     }
     if (channel->draining || host->waiting_for_room || channel->service.kind == SERVICE_NONE ||
-        channel->service.bench != NULL) {
-        channel_make_hungry(channel);
+        channel->service.misbehaviour != NULL) {
+        channel_queue(channel);
         return 0;
     }
     uint32_t n = allowed(host, ssh, stream->held_bytes);
@@ -109,10 +109,10 @@ int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         stream->held += written;
         stream->held_bytes -= (uint32_t)written;
         host->echoes++;
-        stats_add(&host->stats->echoes, 1);
+        counters_add(&host->counters->echoes, 1);
     }
     if (stream->held_bytes > 0 || written < 0) {
-        channel_make_hungry(channel);
+        channel_queue(channel);
     }
     uint32_t consumed = stream->echoed_bytes + (written > 0 ? (uint32_t)written : 0);
     stream->echoed_bytes = 0;
@@ -120,26 +120,26 @@ int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
 }
 
 /* The test bench has a word: of n bytes, how many may go now. */
-static uint32_t benched(struct channel *channel, uint32_t n)
+static uint32_t paced(struct channel *channel, uint32_t n)
 {
     struct channel_host *host = channel->host;
     uint64_t permitted = 0;
     int64_t wait_us = 0;
-    switch (bench_limit(channel->service.bench, mono_now(), n, &permitted, &wait_us)) {
-    case BENCH_GO:
+    switch (misbehave_limit(channel->service.misbehaviour, mono_now(), n, &permitted, &wait_us)) {
+    case MISBEHAVE_GO:
         return (uint32_t)permitted;
-    case BENCH_WAIT:
+    case MISBEHAVE_WAIT:
         if (wait_us > 0) {
             host->wake_after(host->data, wait_us);
         }
         break;
-    case BENCH_DROP:
+    case MISBEHAVE_DROP:
         host->violated(host->data, REASON_TEST_BENCH);
         break;
-    case BENCH_RESET:
+    case MISBEHAVE_RESET:
         host->reset(host->data);
         break;
-    case BENCH_EXIT:
+    case MISBEHAVE_EXIT:
         channel->exit_now = true;
         break;
     }
@@ -149,11 +149,11 @@ static uint32_t benched(struct channel *channel, uint32_t n)
 static void drain_stream(struct channel *channel, struct stream *stream, bool is_stderr)
 {
     struct channel_host *host = channel->host;
-    struct bench *bench = channel->service.bench;
-    is_stderr = is_stderr || (bench != NULL && bench->to_stderr);
+    struct misbehaviour *misbehaviour = channel->service.misbehaviour;
+    is_stderr = is_stderr || (misbehaviour != NULL && misbehaviour->to_stderr);
     while (stream->held_bytes > 0) {
         uint32_t n = allowed(host, channel->ssh, stream->held_bytes);
-        n = bench != NULL && n > 0 ? benched(channel, n) : n;
+        n = misbehaviour != NULL && n > 0 ? paced(channel, n) : n;
         if (n == 0) {
             break;
         }
@@ -170,14 +170,14 @@ static void drain_stream(struct channel *channel, struct stream *stream, bool is
         stream->held += written;
         stream->held_bytes -= (uint32_t)written;
         stream->echoed_bytes += (uint32_t)written;
-        if (bench != NULL) {
-            bench_passed(bench, (uint64_t)written);
+        if (misbehaviour != NULL) {
+            misbehave_passed(misbehaviour, (uint64_t)written);
         }
         if (written < n) {
             break; /* keys are being re-exchanged */
         }
         host->echoes++;
-        stats_add(&host->stats->echoes, 1);
+        counters_add(&host->counters->echoes, 1);
     }
 }
 
@@ -198,7 +198,7 @@ static void consume_echoed(struct channel *channel, struct stream *stream, bool 
     }
 }
 
-bool flow_generate(struct channel *channel)
+bool echo_generate(struct channel *channel)
 {
     struct service *service = &channel->service;
     bool complain = service->kind == SERVICE_COMPLAIN;
@@ -226,7 +226,7 @@ bool flow_generate(struct channel *channel)
     }
 }
 
-void flow_echo(struct channel *channel)
+void echo_held(struct channel *channel)
 {
     drain_stream(channel, &channel->streams[1], true); /* rare, and short: first */
     drain_stream(channel, &channel->streams[0], false);
@@ -234,7 +234,7 @@ void flow_echo(struct channel *channel)
     consume_echoed(channel, &channel->streams[0], false);
 }
 
-void flow_discard(struct channel *channel)
+void echo_discard(struct channel *channel)
 {
     for (unsigned i = 0; i < 2; i++) {
         channel->streams[i].echoed_bytes += channel->streams[i].held_bytes;
@@ -243,7 +243,7 @@ void flow_discard(struct channel *channel)
     }
 }
 
-bool flow_everything_echoed(const struct channel *channel)
+bool echo_is_complete(const struct channel *channel)
 {
     return channel->streams[0].held_bytes == 0 && channel->streams[1].held_bytes == 0;
 }

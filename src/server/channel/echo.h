@@ -1,5 +1,5 @@
 /*
- * flow.h - room: how the bytes of a channel move.
+ * echo.h - room: how the bytes of a channel move.
  *
  * The echo proper: what may be written now (the peer's window, the cap on pending output), writing it, consuming what
  * has been echoed, and the generators. Everything that keeps the receive window in step with the peer's is here
@@ -12,15 +12,15 @@
 
 /* libssh's data callback: `length` bytes are unconsumed. Echoes what may go now; returns how much is consumed by now.
  */
-int flow_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user);
+int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user);
 
 /* Outside of callbacks: echoes what is held, and has libssh re-open the window for it. */
-void flow_echo(struct channel *channel);
+void echo_held(struct channel *channel);
 /* Takes for echoed what is held: the bytes are not wanted back. */
-void flow_discard(struct channel *channel);
+void echo_discard(struct channel *channel);
 /* RFC 864 on stdout, or a complaint on stderr. Returns true when everything is out. */
-bool flow_generate(struct channel *channel);
+bool echo_generate(struct channel *channel);
 
-bool flow_everything_echoed(const struct channel *channel);
+bool echo_is_complete(const struct channel *channel);
 
 #endif

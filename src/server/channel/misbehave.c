@@ -39,18 +39,18 @@ static const struct {
     enum unit unit;
     size_t offset;
 } keys[] = {
-    {VERB_ECHO, "delay", UNIT_DURATION, offsetof(struct bench, delay_us)},
-    {VERB_ECHO, "jitter", UNIT_DURATION, offsetof(struct bench, jitter_us)},
-    {VERB_ECHO, "rate", UNIT_SIZE, offsetof(struct bench, rate_bytes_per_s)},
-    {VERB_STALL, "after", UNIT_SIZE, offsetof(struct bench, stall_after_bytes)},
-    {VERB_STALL, "for", UNIT_DURATION, offsetof(struct bench, stall_for_us)},
-    {VERB_DROP, "after", UNIT_SIZE, offsetof(struct bench, drop_after_bytes)},
-    {VERB_RESET, "after", UNIT_SIZE, offsetof(struct bench, reset_after_bytes)},
-    {VERB_EXIT, "after", UNIT_SIZE, offsetof(struct bench, exit_after_bytes)},
-    {VERB_EXIT, "status", UNIT_STATUS, offsetof(struct bench, exit_status)},
-    {VERB_EXIT, "signal", UNIT_SIGNAL, offsetof(struct bench, exit_signal)},
-    {VERB_SPLIT, "size", UNIT_SIZE, offsetof(struct bench, split_bytes)},
-    {VERB_REKEY, "every", UNIT_SIZE, offsetof(struct bench, rekey_every_bytes)},
+    {VERB_ECHO, "delay", UNIT_DURATION, offsetof(struct misbehaviour, delay_us)},
+    {VERB_ECHO, "jitter", UNIT_DURATION, offsetof(struct misbehaviour, jitter_us)},
+    {VERB_ECHO, "rate", UNIT_SIZE, offsetof(struct misbehaviour, rate_bytes_per_s)},
+    {VERB_STALL, "after", UNIT_SIZE, offsetof(struct misbehaviour, stall_after_bytes)},
+    {VERB_STALL, "for", UNIT_DURATION, offsetof(struct misbehaviour, stall_for_us)},
+    {VERB_DROP, "after", UNIT_SIZE, offsetof(struct misbehaviour, drop_after_bytes)},
+    {VERB_RESET, "after", UNIT_SIZE, offsetof(struct misbehaviour, reset_after_bytes)},
+    {VERB_EXIT, "after", UNIT_SIZE, offsetof(struct misbehaviour, exit_after_bytes)},
+    {VERB_EXIT, "status", UNIT_STATUS, offsetof(struct misbehaviour, exit_status)},
+    {VERB_EXIT, "signal", UNIT_SIGNAL, offsetof(struct misbehaviour, exit_signal)},
+    {VERB_SPLIT, "size", UNIT_SIZE, offsetof(struct misbehaviour, split_bytes)},
+    {VERB_REKEY, "every", UNIT_SIZE, offsetof(struct misbehaviour, rekey_every_bytes)},
 };
 
 static const char *next_word(const char *at, size_t *length)
@@ -69,7 +69,7 @@ static enum verb find_verb(const char *word, size_t length)
     return (enum verb)verb;
 }
 
-bool bench_understands(const char *words)
+bool misbehave_understands(const char *words)
 {
     size_t length;
     const char *word = next_word(words, &length);
@@ -96,9 +96,9 @@ static int complain(char *complaint, size_t size, const char *what, const char *
     return -1;
 }
 
-static bool set_value(struct bench *bench, enum unit unit, size_t offset, const char *value)
+static bool set_value(struct misbehaviour *misbehaviour, enum unit unit, size_t offset, const char *value)
 {
-    void *field = (char *)bench + offset;
+    void *field = (char *)misbehaviour + offset;
     uint64_t number;
     switch (unit) {
     case UNIT_SIZE:
@@ -116,7 +116,7 @@ static bool set_value(struct bench *bench, enum unit unit, size_t offset, const 
         *(int *)field = (int)number;
         return true;
     case UNIT_SIGNAL: /* RFC 4254, 6.10: the name without SIG */
-        if (*value == '\0' || strlen(value) >= BENCH_SIGNAL_MAX ||
+        if (*value == '\0' || strlen(value) >= MISBEHAVE_SIGNAL_MAX ||
             strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(value)) {
             return false;
         }
@@ -126,8 +126,8 @@ static bool set_value(struct bench *bench, enum unit unit, size_t offset, const 
     return false;
 }
 
-static int parse_pair(struct bench *bench, enum verb verb, const char *word, size_t length, char *complaint,
-                      size_t size)
+static int parse_pair(struct misbehaviour *misbehaviour, enum verb verb, const char *word, size_t length,
+                      char *complaint, size_t size)
 {
     char value[64];
     const char *equals = memchr(word, '=', length);
@@ -142,7 +142,7 @@ static int parse_pair(struct bench *bench, enum verb verb, const char *word, siz
         }
         memcpy(value, equals + 1, value_length);
         value[value_length] = '\0';
-        if (!set_value(bench, keys[i].unit, keys[i].offset, value)) {
+        if (!set_value(misbehaviour, keys[i].unit, keys[i].offset, value)) {
             return complain(complaint, size, "bad value", word, length);
         }
         return 0;
@@ -150,14 +150,14 @@ static int parse_pair(struct bench *bench, enum verb verb, const char *word, siz
     return complain(complaint, size, "unknown key for this word", word, length);
 }
 
-int bench_parse(const char *words, struct bench *out, char *complaint, size_t complaint_size)
+int misbehave_parse(const char *words, struct misbehaviour *out, char *complaint, size_t complaint_size)
 {
     enum verb verb = VERB_COUNT;
     size_t length;
-    *out = (struct bench){.drop_after_bytes = UINT64_MAX,
-                          .reset_after_bytes = UINT64_MAX,
-                          .exit_after_bytes = UINT64_MAX,
-                          .dice = (uint64_t)mono_now().ns | 1};
+    *out = (struct misbehaviour){.drop_after_bytes = UINT64_MAX,
+                                 .reset_after_bytes = UINT64_MAX,
+                                 .exit_after_bytes = UINT64_MAX,
+                                 .dice = (uint64_t)mono_now().ns | 1};
     for (const char *word = next_word(words, &length); length > 0; word = next_word(word + length, &length)) {
         if (memchr(word, '=', length) != NULL) {
             if (parse_pair(out, verb, word, length, complaint, complaint_size) != 0) {
@@ -205,36 +205,37 @@ int bench_parse(const char *words, struct bench *out, char *complaint, size_t co
 /* ---- the gate -------------------------------------------------------------------------------------------------------
  */
 
-void bench_arrived(struct bench *bench, uint64_t bytes, mono_time now)
+void misbehave_arrived(struct misbehaviour *misbehaviour, uint64_t bytes, mono_time now)
 {
-    bench->arrived_bytes += bytes;
-    if (bench->delay_us == 0 && bench->jitter_us == 0) {
+    misbehaviour->arrived_bytes += bytes;
+    if (misbehaviour->delay_us == 0 && misbehaviour->jitter_us == 0) {
         return;
     }
     int64_t jitter_us = 0;
-    if (bench->jitter_us != 0) { /* evenly between -jitter and +jitter */
-        bench->dice ^= bench->dice << 13;
-        bench->dice ^= bench->dice >> 7;
-        bench->dice ^= bench->dice << 17;
-        jitter_us = (int64_t)(bench->dice % (2 * bench->jitter_us + 1)) - (int64_t)bench->jitter_us;
+    if (misbehaviour->jitter_us != 0) { /* evenly between -jitter and +jitter */
+        misbehaviour->dice ^= misbehaviour->dice << 13;
+        misbehaviour->dice ^= misbehaviour->dice >> 7;
+        misbehaviour->dice ^= misbehaviour->dice << 17;
+        jitter_us =
+            (int64_t)(misbehaviour->dice % (2 * misbehaviour->jitter_us + 1)) - (int64_t)misbehaviour->jitter_us;
     }
-    int64_t after_us = (int64_t)bench->delay_us + jitter_us;
+    int64_t after_us = (int64_t)misbehaviour->delay_us + jitter_us;
     mono_time due = mono_add_us(now, after_us > 0 ? after_us : 0);
-    if (bench->mark_count > 0) {
-        unsigned last = (bench->first_mark + bench->mark_count - 1) % BENCH_MARKS;
-        if (due.ns < bench->marks[last].due.ns) {
-            due = bench->marks[last].due; /* jitter never reorders a stream */
+    if (misbehaviour->mark_count > 0) {
+        unsigned last = (misbehaviour->first_mark + misbehaviour->mark_count - 1) % MISBEHAVE_MARKS;
+        if (due.ns < misbehaviour->marks[last].due.ns) {
+            due = misbehaviour->marks[last].due; /* jitter never reorders a stream */
         }
-        if (bench->mark_count == BENCH_MARKS) {
-            bench->marks[last].end_bytes = bench->arrived_bytes;
-            bench->marks[last].due = due;
+        if (misbehaviour->mark_count == MISBEHAVE_MARKS) {
+            misbehaviour->marks[last].end_bytes = misbehaviour->arrived_bytes;
+            misbehaviour->marks[last].due = due;
             return;
         }
     }
-    unsigned next = (bench->first_mark + bench->mark_count) % BENCH_MARKS;
-    bench->marks[next].end_bytes = bench->arrived_bytes;
-    bench->marks[next].due = due;
-    bench->mark_count++;
+    unsigned next = (misbehaviour->first_mark + misbehaviour->mark_count) % MISBEHAVE_MARKS;
+    misbehaviour->marks[next].end_bytes = misbehaviour->arrived_bytes;
+    misbehaviour->marks[next].due = due;
+    misbehaviour->mark_count++;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -243,96 +244,98 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* How far the stream may go by due times; *wait_us until the next mark when nothing is due. */
-static uint64_t due_bytes(struct bench *bench, mono_time now, int64_t *wait_us)
+static uint64_t due_bytes(struct misbehaviour *misbehaviour, mono_time now, int64_t *wait_us)
 {
-    uint64_t end = bench->passed_bytes;
-    if (bench->delay_us == 0 && bench->jitter_us == 0) {
+    uint64_t end = misbehaviour->passed_bytes;
+    if (misbehaviour->delay_us == 0 && misbehaviour->jitter_us == 0) {
         return UINT64_MAX;
     }
-    for (unsigned i = 0; i < bench->mark_count; i++) {
-        unsigned at = (bench->first_mark + i) % BENCH_MARKS;
-        if (bench->marks[at].due.ns > now.ns) {
-            *wait_us = mono_us_between(now, bench->marks[at].due) + 1;
+    for (unsigned i = 0; i < misbehaviour->mark_count; i++) {
+        unsigned at = (misbehaviour->first_mark + i) % MISBEHAVE_MARKS;
+        if (misbehaviour->marks[at].due.ns > now.ns) {
+            *wait_us = mono_us_between(now, misbehaviour->marks[at].due) + 1;
             break;
         }
-        end = bench->marks[at].end_bytes;
+        end = misbehaviour->marks[at].end_bytes;
     }
-    return end - bench->passed_bytes;
+    return end - misbehaviour->passed_bytes;
 }
 
-static uint64_t rated_bytes(struct bench *bench, mono_time now, uint64_t want, int64_t *wait_us)
+static uint64_t rated_bytes(struct misbehaviour *misbehaviour, mono_time now, uint64_t want, int64_t *wait_us)
 {
-    double rate = (double)bench->rate_bytes_per_s;
+    double rate = (double)misbehaviour->rate_bytes_per_s;
     double burst = rate * RATE_BURST_S > RATE_PORTION_BYTES ? rate * RATE_BURST_S : RATE_PORTION_BYTES;
-    if (bench->rate_bytes_per_s == 0) {
+    if (misbehaviour->rate_bytes_per_s == 0) {
         return UINT64_MAX;
     }
-    bench->tokens += mono_s_between(bench->tokens_at, now) * rate;
-    bench->tokens_at = now;
-    bench->tokens = bench->tokens > burst ? burst : bench->tokens;
+    misbehaviour->tokens += mono_s_between(misbehaviour->tokens_at, now) * rate;
+    misbehaviour->tokens_at = now;
+    misbehaviour->tokens = misbehaviour->tokens > burst ? burst : misbehaviour->tokens;
     double portion = (double)least(want, RATE_PORTION_BYTES);
-    if (bench->tokens < portion) {
-        *wait_us = (int64_t)((portion - bench->tokens) / rate * 1e6) + 1;
+    if (misbehaviour->tokens < portion) {
+        *wait_us = (int64_t)((portion - misbehaviour->tokens) / rate * 1e6) + 1;
         return 0;
     }
-    return (uint64_t)bench->tokens;
+    return (uint64_t)misbehaviour->tokens;
 }
 
 /* Bytes until the stall begins; 0 while it lasts. */
-static uint64_t before_stall(struct bench *bench, mono_time now, int64_t *wait_us)
+static uint64_t before_stall(struct misbehaviour *misbehaviour, mono_time now, int64_t *wait_us)
 {
-    if (bench->stall_for_us == 0 || bench->stalled) {
+    if (misbehaviour->stall_for_us == 0 || misbehaviour->stalled) {
         return UINT64_MAX;
     }
-    if (bench->passed_bytes < bench->stall_after_bytes) {
-        return bench->stall_after_bytes - bench->passed_bytes;
+    if (misbehaviour->passed_bytes < misbehaviour->stall_after_bytes) {
+        return misbehaviour->stall_after_bytes - misbehaviour->passed_bytes;
     }
-    if (!bench->stalling) {
-        bench->stalling = true;
-        bench->stalled_until = mono_add_us(now, (int64_t)bench->stall_for_us);
+    if (!misbehaviour->stalling) {
+        misbehaviour->stalling = true;
+        misbehaviour->stalled_until = mono_add_us(now, (int64_t)misbehaviour->stall_for_us);
     }
-    int64_t left = mono_us_between(now, bench->stalled_until);
+    int64_t left = mono_us_between(now, misbehaviour->stalled_until);
     if (left > 0) {
         *wait_us = left + 1;
         return 0;
     }
-    bench->stalled = true;
+    misbehaviour->stalled = true;
     return UINT64_MAX;
 }
 
-enum bench_verdict bench_limit(struct bench *bench, mono_time now, uint64_t want, uint64_t *allowed, int64_t *wait_us)
+enum misbehave_verdict misbehave_limit(struct misbehaviour *misbehaviour, mono_time now, uint64_t want,
+                                       uint64_t *allowed, int64_t *wait_us)
 {
-    uint64_t passed = bench->passed_bytes;
+    uint64_t passed = misbehaviour->passed_bytes;
     *wait_us = 0;
     *allowed = 0;
-    if (passed >= bench->reset_after_bytes) {
-        return BENCH_RESET;
+    if (passed >= misbehaviour->reset_after_bytes) {
+        return MISBEHAVE_RESET;
     }
-    if (passed >= bench->drop_after_bytes) {
-        return BENCH_DROP;
+    if (passed >= misbehaviour->drop_after_bytes) {
+        return MISBEHAVE_DROP;
     }
-    if (passed >= bench->exit_after_bytes) {
-        return BENCH_EXIT;
+    if (passed >= misbehaviour->exit_after_bytes) {
+        return MISBEHAVE_EXIT;
     }
-    uint64_t n = least(want, bench->reset_after_bytes - passed);
-    n = least(n, bench->drop_after_bytes - passed);
-    n = least(n, bench->exit_after_bytes - passed);
-    n = least(n, before_stall(bench, now, wait_us));
-    n = n > 0 ? least(n, due_bytes(bench, now, wait_us)) : 0;
-    n = n > 0 ? least(n, rated_bytes(bench, now, n, wait_us)) : 0;
-    n = bench->split_bytes != 0 ? least(n, bench->split_bytes) : n;
+    uint64_t n = least(want, misbehaviour->reset_after_bytes - passed);
+    n = least(n, misbehaviour->drop_after_bytes - passed);
+    n = least(n, misbehaviour->exit_after_bytes - passed);
+    n = least(n, before_stall(misbehaviour, now, wait_us));
+    n = n > 0 ? least(n, due_bytes(misbehaviour, now, wait_us)) : 0;
+    n = n > 0 ? least(n, rated_bytes(misbehaviour, now, n, wait_us)) : 0;
+    n = misbehaviour->split_bytes != 0 ? least(n, misbehaviour->split_bytes) : n;
     *allowed = n;
-    return n > 0 ? BENCH_GO : BENCH_WAIT;
+    return n > 0 ? MISBEHAVE_GO : MISBEHAVE_WAIT;
 }
 
-void bench_passed(struct bench *bench, uint64_t bytes)
+void misbehave_passed(struct misbehaviour *misbehaviour, uint64_t bytes)
 {
-    bench->passed_bytes += bytes;
-    if (bench->rate_bytes_per_s != 0) {
-        bench->tokens -= (double)bytes;
+    misbehaviour->passed_bytes += bytes;
+    if (misbehaviour->rate_bytes_per_s != 0) {
+        misbehaviour->tokens -= (double)bytes;
     }
-    while (bench->mark_count > 0 && bench->marks[bench->first_mark].end_bytes <= bench->passed_bytes) {
-        bench->first_mark = (bench->first_mark + 1) % BENCH_MARKS;
-        bench->mark_count--;
+    while (misbehaviour->mark_count > 0 &&
+           misbehaviour->marks[misbehaviour->first_mark].end_bytes <= misbehaviour->passed_bytes) {
+        misbehaviour->first_mark = (misbehaviour->first_mark + 1) % MISBEHAVE_MARKS;
+        misbehaviour->mark_count--;
     }
 }

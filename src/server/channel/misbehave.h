@@ -1,5 +1,5 @@
 /*
- * bench.h - room: misbehaviour on request, for people who test their SSH clients.
+ * misbehave.h - room: misbehaviour on request, for people who test their SSH clients.
  *
  * What a client may ask of its own channel by exec or subsystem words (sshechod(8), TEST BENCH): delay, rate, stall,
  * drop, reset, exit, stderr, split, rekey, refuse. Pure: it says how many of the bytes that wait may go now, or when to
@@ -15,25 +15,25 @@
 
 #include "sshecho/clock.h"
 
-#define BENCH_MARKS 64 /* arrivals told apart by their due time; when they run out, late ones share the latest */
-#define BENCH_SIGNAL_MAX 16
+#define MISBEHAVE_MARKS 64 /* arrivals told apart by their due time; when they run out, late ones share the latest */
+#define MISBEHAVE_SIGNAL_MAX 16
 
-struct bench {
+struct misbehaviour {
     uint64_t delay_us, jitter_us;
     uint64_t rate_bytes_per_s;
     uint64_t stall_after_bytes, stall_for_us;                       /* stall_for 0: no stall */
     uint64_t drop_after_bytes, reset_after_bytes, exit_after_bytes; /* UINT64_MAX: never */
     uint64_t split_bytes, rekey_every_bytes;
     int exit_status;
-    char exit_signal[BENCH_SIGNAL_MAX]; /* "" : exit with a status */
+    char exit_signal[MISBEHAVE_SIGNAL_MAX]; /* "" : exit with a status */
     bool to_stderr, refuse;
 
-    /* state, of bench.c alone */
+    /* state, of misbehave.c alone */
     uint64_t arrived_bytes, passed_bytes;
     struct {
         uint64_t end_bytes;
         mono_time due;
-    } marks[BENCH_MARKS];
+    } marks[MISBEHAVE_MARKS];
     unsigned first_mark, mark_count;
     double tokens;
     mono_time tokens_at, stalled_until;
@@ -41,19 +41,20 @@ struct bench {
     uint64_t dice;
 };
 
-enum bench_verdict { BENCH_GO, BENCH_WAIT, BENCH_DROP, BENCH_RESET, BENCH_EXIT };
+enum misbehave_verdict { MISBEHAVE_GO, MISBEHAVE_WAIT, MISBEHAVE_DROP, MISBEHAVE_RESET, MISBEHAVE_EXIT };
 
 /* True if the words are this language's: the first is one of its verbs, and the second, if any, another or a key=value.
  */
-bool bench_understands(const char *words);
+bool misbehave_understands(const char *words);
 /* Returns 0, or -1 with one sentence in complaint. */
-int bench_parse(const char *words, struct bench *out, char *complaint, size_t complaint_size);
+int misbehave_parse(const char *words, struct misbehaviour *out, char *complaint, size_t complaint_size);
 
 /* `bytes` have come in on the channel. */
-void bench_arrived(struct bench *bench, uint64_t bytes, mono_time now);
-/* Of `want` bytes that wait, *allowed may go now (BENCH_GO); or none may before *wait_us have passed (BENCH_WAIT; 0:
- * until something happens). */
-enum bench_verdict bench_limit(struct bench *bench, mono_time now, uint64_t want, uint64_t *allowed, int64_t *wait_us);
-void bench_passed(struct bench *bench, uint64_t bytes);
+void misbehave_arrived(struct misbehaviour *misbehaviour, uint64_t bytes, mono_time now);
+/* Of `want` bytes that wait, *allowed may go now (MISBEHAVE_GO); or none may before *wait_us have passed
+ * (MISBEHAVE_WAIT; 0: until something happens). */
+enum misbehave_verdict misbehave_limit(struct misbehaviour *misbehaviour, mono_time now, uint64_t want,
+                                       uint64_t *allowed, int64_t *wait_us);
+void misbehave_passed(struct misbehaviour *misbehaviour, uint64_t bytes);
 
 #endif

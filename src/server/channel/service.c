@@ -28,11 +28,11 @@ static const char *argument_after(const char *command, const char *word)
 static int parse_bench(const char *words, struct service *out)
 {
     char complaint[160];
-    out->bench = malloc(sizeof *out->bench);
-    if (out->bench == NULL) {
+    out->misbehaviour = malloc(sizeof *out->misbehaviour);
+    if (out->misbehaviour == NULL) {
         return -1;
     }
-    if (bench_parse(words, out->bench, complaint, sizeof complaint) != 0) {
+    if (misbehave_parse(words, out->misbehaviour, complaint, sizeof complaint) != 0) {
         service_free(out);
         out->kind = SERVICE_COMPLAIN;
         out->complaint = strdup(complaint);
@@ -65,13 +65,13 @@ int service_parse(const char *words, bool test_bench, struct service *out)
         }
         return 0;
     }
-    return test_bench && bench_understands(words) ? parse_bench(words, out) : 0;
+    return test_bench && misbehave_understands(words) ? parse_bench(words, out) : 0;
 }
 
 void service_free(struct service *service)
 {
     free(service->complaint);
-    free(service->bench);
+    free(service->misbehaviour);
     *service = (struct service){.kind = SERVICE_NONE};
 }
 

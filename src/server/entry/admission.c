@@ -47,8 +47,8 @@ void admission_init(struct admission *admission, const struct config *config, st
 
 bool admission_may_accept(struct admission *admission, mono_time now)
 {
-    const struct stats *stats = &admission->board->workers[admission->slot];
-    return stats_get(&stats->connections) < admission->max_here && token_bucket_take(&admission->handshakes, now);
+    const struct counters *counters = &admission->board->workers[admission->slot];
+    return counters_get(&counters->connections) < admission->max_here && token_bucket_take(&admission->handshakes, now);
 }
 
 /* xorshift: nobody gains anything by guessing it. */
@@ -89,9 +89,10 @@ static int decide(struct admission *admission, const struct net_address *peer, m
     if (config->max_connections != 0 && scoreboard_connections(admission->board) >= config->max_connections) {
         return REFUSED_FULL;
     }
-    const struct stats *stats = &admission->board->workers[admission->slot];
+    const struct counters *counters = &admission->board->workers[admission->slot];
     if (config->memory_per_worker_bytes != 0 &&
-        stats_get(&stats->held_bytes) + stats_get(&stats->pending_bytes) >= config->memory_per_worker_bytes) {
+        counters_get(&counters->held_bytes) + counters_get(&counters->pending_bytes) >=
+            config->memory_per_worker_bytes) {
         return REFUSED_MEMORY;
     }
     if (dropped_early(admission)) {
@@ -118,7 +119,7 @@ static void log_summary(struct admission *admission, const char *event)
     unsigned count = 0;
     for (unsigned i = 0; i < REFUSE_REASON_COUNT; i++) {
         if (admission->refused_unlogged[i] != 0) {
-            fields[count++] = log_u64(stats_refuse_name((enum refuse_reason)i), admission->refused_unlogged[i]);
+            fields[count++] = log_u64(counters_refuse_name((enum refuse_reason)i), admission->refused_unlogged[i]);
             admission->refused_unlogged[i] = 0;
         }
     }
@@ -130,14 +131,14 @@ static void log_summary(struct admission *admission, const char *event)
 void admission_refuse(struct admission *admission, enum refuse_reason reason, const struct net_address *peer,
                       mono_time now)
 {
-    stats_add(&admission->board->workers[admission->slot].refused[reason], 1);
+    counters_add(&admission->board->workers[admission->slot].refused[reason], 1);
     admission->refused_unlogged[reason]++;
     if (!admission->refusing) {
         char text[NET_ADDRESS_TEXT_MAX];
         admission->refusing = true;
         admission->last_summary = now;
         admission->refused_unlogged[reason] = 0;
-        log_line(LOG_WARN, "refuse", log_str("reason", stats_refuse_name(reason)),
+        log_line(LOG_WARN, "refuse", log_str("reason", counters_refuse_name(reason)),
                  log_str("peer", net_print(peer, text, sizeof text)),
                  log_str("note", "first of a row; a summary every 10 s while it lasts"));
     }

@@ -175,7 +175,7 @@ static bool begins_like(const uint8_t *data, size_t size, const void *start, siz
     return memcmp(data, start, size < start_size ? size : start_size) == 0;
 }
 
-int proxy_parse(const uint8_t *data, size_t size, struct proxy_header *out)
+int proxy_header_parse(const uint8_t *data, size_t size, struct proxy_header *out)
 {
     if (size == 0) {
         return PROXY_MORE;

@@ -8,7 +8,7 @@
 #include "sshecho/log.h"
 
 struct proxy_waiting {
-    struct proxy_gate *gate;
+    struct proxy_wait *gate;
     struct proxy_waiting *next, *previous;
     ev_io readable;
     ev_timer deadline;
@@ -20,7 +20,7 @@ struct proxy_waiting {
 
 static void release(struct proxy_waiting *w)
 {
-    struct proxy_gate *gate = w->gate;
+    struct proxy_wait *gate = w->gate;
     ev_io_stop(gate->loop, &w->readable);
     ev_timer_stop(gate->loop, &w->deadline);
     if (w->previous != NULL) {
@@ -37,7 +37,7 @@ static void release(struct proxy_waiting *w)
 
 static void turn_away(struct proxy_waiting *w)
 {
-    struct proxy_gate *gate = w->gate;
+    struct proxy_wait *gate = w->gate;
     struct net_address peer = w->peer;
     (void)close(w->fd);
     release(w);
@@ -46,7 +46,7 @@ static void turn_away(struct proxy_waiting *w)
 
 static void let_in(struct proxy_waiting *w, const struct proxy_header *header)
 {
-    struct proxy_gate *gate = w->gate;
+    struct proxy_wait *gate = w->gate;
     struct net_address client = header->has_source ? header->source : w->peer;
     int fd = w->fd;
     if (log_enabled(LOG_DEBUG)) {
@@ -70,7 +70,7 @@ static void look(struct proxy_waiting *w)
         turn_away(w);
         return;
     }
-    int length = proxy_parse(w->bytes, w->have + (size_t)seen, &header);
+    int length = proxy_header_parse(w->bytes, w->have + (size_t)seen, &header);
     if (length == PROXY_BAD || (length == PROXY_MORE && w->have + (size_t)seen == sizeof w->bytes)) {
         turn_away(w);
         return;
@@ -100,15 +100,15 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     turn_away(timer->data);
 }
 
-int proxy_gate_init(struct proxy_gate *gate, struct ev_loop *loop, const struct config *config,
-                    const struct proxy_gate_owner *owner, void *data)
+int proxy_wait_init(struct proxy_wait *gate, struct ev_loop *loop, const struct config *config,
+                    const struct proxy_wait_owner *owner, void *data)
 {
     struct option_error error;
-    *gate = (struct proxy_gate){.loop = loop, .owner = owner, .data = data};
+    *gate = (struct proxy_wait){.loop = loop, .owner = owner, .data = data};
     return config_proxy_networks(config, &gate->networks, &gate->network_count, &error);
 }
 
-void proxy_gate_destroy(struct proxy_gate *gate)
+void proxy_wait_destroy(struct proxy_wait *gate)
 {
     struct proxy_waiting *next = NULL;
     for (struct proxy_waiting *w = gate->first; w != NULL; w = next) {
@@ -121,7 +121,7 @@ void proxy_gate_destroy(struct proxy_gate *gate)
     gate->network_count = 0;
 }
 
-bool proxy_gate_guards(const struct proxy_gate *gate, const struct net_address *peer)
+bool proxy_wait_guards(const struct proxy_wait *gate, const struct net_address *peer)
 {
     for (size_t i = 0; i < gate->network_count; i++) {
         if (proxy_network_contains(&gate->networks[i], peer)) {
@@ -131,7 +131,7 @@ bool proxy_gate_guards(const struct proxy_gate *gate, const struct net_address *
     return false;
 }
 
-void proxy_gate_enter(struct proxy_gate *gate, int fd, const struct net_address *peer)
+void proxy_wait_enter(struct proxy_wait *gate, int fd, const struct net_address *peer)
 {
     struct proxy_waiting *w = calloc(1, sizeof *w);
     if (w == NULL) {

@@ -1,5 +1,5 @@
 /*
- * proxy_gate.h - room: accepted sockets that wait for their PROXY header.
+ * proxy_wait.h - room: accepted sockets that wait for their PROXY header.
  *
  * A socket from one of the networks of `proxy-from` stays here until its header is there (handed up with the client's
  * address), turns out to be none, or is late. Reads not one byte more than the header: the rest is the client's. Owns
@@ -18,16 +18,16 @@
 
 struct proxy_waiting;
 
-struct proxy_gate_owner {
+struct proxy_wait_owner {
     /* The header is read: the socket is the owner's from here on. */
     void (*arrived)(void *data, int fd, const struct net_address *client);
     /* No header, or too late: the socket is closed already. */
     void (*refused)(void *data, const struct net_address *peer);
 };
 
-struct proxy_gate {
+struct proxy_wait {
     struct ev_loop *loop;
-    const struct proxy_gate_owner *owner;
+    const struct proxy_wait_owner *owner;
     void *data;
     struct proxy_network *networks;
     size_t network_count;
@@ -36,13 +36,13 @@ struct proxy_gate {
 };
 
 /* Returns 0, or -1 when out of memory. */
-int proxy_gate_init(struct proxy_gate *gate, struct ev_loop *loop, const struct config *config,
-                    const struct proxy_gate_owner *owner, void *data);
-void proxy_gate_destroy(struct proxy_gate *gate);
+int proxy_wait_init(struct proxy_wait *gate, struct ev_loop *loop, const struct config *config,
+                    const struct proxy_wait_owner *owner, void *data);
+void proxy_wait_destroy(struct proxy_wait *gate);
 
 /* Whether sockets from here have to begin with a header. */
-bool proxy_gate_guards(const struct proxy_gate *gate, const struct net_address *peer);
+bool proxy_wait_guards(const struct proxy_wait *gate, const struct net_address *peer);
 /* Takes the socket over; the owner hears of it before this returns, or later. */
-void proxy_gate_enter(struct proxy_gate *gate, int fd, const struct net_address *peer);
+void proxy_wait_enter(struct proxy_wait *gate, int fd, const struct net_address *peer);
 
 #endif

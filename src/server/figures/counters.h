@@ -1,5 +1,5 @@
 /*
- * stats.h - room: the counters.
+ * counters.h - room: the counters.
  *
  * One page of shared memory per worker, written by that worker alone and read by the master (totals in the log,
  * metrics, watchdog). All fields are 64-bit and accessed with relaxed atomics: a reader may see one counter a moment
@@ -43,30 +43,30 @@
     X(SYSTEM, "system") /* out of memory, or libssh would not take the socket */                                       \
     X(PROXY, "proxy")   /* bad or late PROXY header */
 
-#define STATS_ENUM_CLOSE(name, text) REASON_##name,
-#define STATS_ENUM_REFUSE(name, text) REFUSED_##name,
-enum close_reason { CLOSE_REASONS(STATS_ENUM_CLOSE) CLOSE_REASON_COUNT };
-enum refuse_reason { REFUSE_REASONS(STATS_ENUM_REFUSE) REFUSE_REASON_COUNT };
+#define COUNTERS_ENUM_CLOSE(name, text) REASON_##name,
+#define COUNTERS_ENUM_REFUSE(name, text) REFUSED_##name,
+enum close_reason { CLOSE_REASONS(COUNTERS_ENUM_CLOSE) CLOSE_REASON_COUNT };
+enum refuse_reason { REFUSE_REASONS(COUNTERS_ENUM_REFUSE) REFUSE_REASON_COUNT };
 
 /* Upper bounds of the histogram buckets, in microseconds; the last bucket is everything above. */
-#define STATS_HANDSHAKE_BOUNDS_US                                                                                      \
+#define COUNTERS_HANDSHAKE_BOUNDS_US                                                                                   \
     {                                                                                                                  \
         1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000                       \
     }
-#define STATS_TURN_BOUNDS_US                                                                                           \
+#define COUNTERS_TURN_BOUNDS_US                                                                                        \
     {                                                                                                                  \
         50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000                                       \
     }
-#define STATS_BUCKETS 13
+#define COUNTERS_BUCKETS 13
 
-struct stats_histogram {
-    _Atomic uint64_t count[STATS_BUCKETS];
+struct counters_histogram {
+    _Atomic uint64_t count[COUNTERS_BUCKETS];
     _Atomic uint64_t sum_us;
 };
 
-struct stats {
+struct counters {
     /* life of the worker */
-    _Atomic uint64_t pid;          /* gauge; 0: no worker in this place */
+    _Atomic uint64_t pid;          /* gauge; 0: no worker in this slot */
     _Atomic uint64_t heartbeat_ns; /* gauge; monotonic instant of the last loop turn */
     _Atomic uint64_t draining;     /* gauge; 1 while it finishes its connections */
     _Atomic uint64_t
@@ -87,39 +87,39 @@ struct stats {
     _Atomic uint64_t bytes_in, bytes_out;           /* channel data, without SSH's overhead */
     _Atomic uint64_t wire_bytes_in, wire_bytes_out; /* of closed connections */
     _Atomic uint64_t accept_pauses;                 /* times accepting stopped for lack of fds or room */
-    struct stats_histogram handshake, turn;
+    struct counters_histogram handshake, turn;
 };
 
-static inline void stats_add(_Atomic uint64_t *counter, uint64_t n)
+static inline void counters_add(_Atomic uint64_t *counter, uint64_t n)
 {
     /* one writer: a plain load and store, no locked instruction */
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
-static inline void stats_sub(_Atomic uint64_t *gauge, uint64_t n)
+static inline void counters_sub(_Atomic uint64_t *gauge, uint64_t n)
 {
     atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) - n, memory_order_relaxed);
 }
-static inline void stats_set(_Atomic uint64_t *gauge, uint64_t value)
+static inline void counters_set(_Atomic uint64_t *gauge, uint64_t value)
 {
     atomic_store_explicit(gauge, value, memory_order_relaxed);
 }
-static inline uint64_t stats_get(const _Atomic uint64_t *counter)
+static inline uint64_t counters_get(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-extern const uint64_t stats_handshake_bounds_us[STATS_BUCKETS - 1];
-extern const uint64_t stats_turn_bounds_us[STATS_BUCKETS - 1];
-void stats_observe(struct stats_histogram *h, const uint64_t bounds_us[STATS_BUCKETS - 1], uint64_t value_us);
+extern const uint64_t counters_handshake_bounds_us[COUNTERS_BUCKETS - 1];
+extern const uint64_t counters_turn_bounds_us[COUNTERS_BUCKETS - 1];
+void counters_observe(struct counters_histogram *h, const uint64_t bounds_us[COUNTERS_BUCKETS - 1], uint64_t value_us);
 
-const char *stats_close_name(enum close_reason reason);
-const char *stats_refuse_name(enum refuse_reason reason);
+const char *counters_close_name(enum close_reason reason);
+const char *counters_refuse_name(enum refuse_reason reason);
 
 /* Adds the counters (not the gauges) of `from` to `into`: the departed keep their deeds. */
-void stats_absorb(struct stats *into, const struct stats *from);
+void counters_absorb(struct counters *into, const struct counters *from);
 /* Adds everything, gauges too: a total over pages. */
-void stats_sum(struct stats *into, const struct stats *from);
+void counters_sum(struct counters *into, const struct counters *from);
 /* One log line with the totals. */
-void stats_log(const struct stats *total, const char *event);
+void counters_log(const struct counters *total, const char *event);
 
 #endif

@@ -32,18 +32,18 @@ static void labelled(FILE *out, const char *name, const char *label, const char 
     (void)fprintf(out, PREFIX "%s{%s=\"%s\"} %" PRIu64 "\n", name, label, text, value);
 }
 
-static void histogram(FILE *out, const char *name, const char *help, const struct stats_histogram *h,
-                      const uint64_t bounds_us[STATS_BUCKETS - 1])
+static void histogram(FILE *out, const char *name, const char *help, const struct counters_histogram *h,
+                      const uint64_t bounds_us[COUNTERS_BUCKETS - 1])
 {
     uint64_t below = 0;
     head(out, name, "histogram", help);
-    for (unsigned i = 0; i < STATS_BUCKETS - 1; i++) {
-        below += stats_get(&h->count[i]);
+    for (unsigned i = 0; i < COUNTERS_BUCKETS - 1; i++) {
+        below += counters_get(&h->count[i]);
         (void)fprintf(out, PREFIX "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds_us[i] / 1e6, below);
     }
-    below += stats_get(&h->count[STATS_BUCKETS - 1]);
+    below += counters_get(&h->count[COUNTERS_BUCKETS - 1]);
     (void)fprintf(out, PREFIX "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, below);
-    (void)fprintf(out, PREFIX "%s_sum %.6f\n", name, (double)stats_get(&h->sum_us) / 1e6);
+    (void)fprintf(out, PREFIX "%s_sum %.6f\n", name, (double)counters_get(&h->sum_us) / 1e6);
     (void)fprintf(out, PREFIX "%s_count %" PRIu64 "\n", name, below);
 }
 
@@ -56,73 +56,75 @@ static void write_build(FILE *out)
                   version_libssh(), version_libev());
 }
 
-static void write_connections(const struct stats *total, const struct metrics_view *view, FILE *out)
+static void write_connections(const struct counters *total, const struct metrics_view *view, FILE *out)
 {
-    uint64_t connections = stats_get(&total->connections), outside = stats_get(&total->unauthenticated);
+    uint64_t connections = counters_get(&total->connections), outside = counters_get(&total->unauthenticated);
     head(out, "connections", "gauge", "Connections held, by state: login (not logged in yet) or open.");
     labelled(out, "connections", "state", "login", outside);
     labelled(out, "connections", "state", "open", connections > outside ? connections - outside : 0);
     one(out, "connections_max", "gauge", "Connections that limits and file descriptors allow.", view->connections_max);
-    one(out, "connections_accepted_total", "counter", "Connections taken in.", stats_get(&total->accepted));
+    one(out, "connections_accepted_total", "counter", "Connections taken in.", counters_get(&total->accepted));
     head(out, "connections_refused_total", "counter", "Connections refused before any SSH work, by reason.");
     for (unsigned i = 0; i < REFUSE_REASON_COUNT; i++) {
-        labelled(out, "connections_refused_total", "reason", stats_refuse_name((enum refuse_reason)i),
-                 stats_get(&total->refused[i]));
+        labelled(out, "connections_refused_total", "reason", counters_refuse_name((enum refuse_reason)i),
+                 counters_get(&total->refused[i]));
     }
     head(out, "connections_closed_total", "counter", "Connections that have ended, by reason.");
     for (unsigned i = 0; i < CLOSE_REASON_COUNT; i++) {
-        labelled(out, "connections_closed_total", "reason", stats_close_name((enum close_reason)i),
-                 stats_get(&total->closed[i]));
+        labelled(out, "connections_closed_total", "reason", counters_close_name((enum close_reason)i),
+                 counters_get(&total->closed[i]));
     }
     one(out, "accept_pauses_total", "counter", "Times a worker stopped accepting for lack of room or file descriptors.",
-        stats_get(&total->accept_pauses));
+        counters_get(&total->accept_pauses));
 }
 
-static void write_logins(const struct stats *total, FILE *out)
+static void write_logins(const struct counters *total, FILE *out)
 {
-    one(out, "handshakes_total", "counter", "First key exchanges finished.", stats_get(&total->handshakes));
+    one(out, "handshakes_total", "counter", "First key exchanges finished.", counters_get(&total->handshakes));
     histogram(out, "handshake_duration_seconds", "From accept to the end of the first key exchange.", &total->handshake,
-              stats_handshake_bounds_us);
-    one(out, "rekeys_total", "counter", "Key re-exchanges finished, whoever began.", stats_get(&total->rekeys));
-    one(out, "logins_total", "counter", "Clients that have logged in.", stats_get(&total->logins));
+              counters_handshake_bounds_us);
+    one(out, "rekeys_total", "counter", "Key re-exchanges finished, whoever began.", counters_get(&total->rekeys));
+    one(out, "logins_total", "counter", "Clients that have logged in.", counters_get(&total->logins));
     head(out, "login_failures_total", "counter", "Failed attempts to log in, by method.");
-    labelled(out, "login_failures_total", "method", "none", stats_get(&total->login_failures_none));
-    labelled(out, "login_failures_total", "method", "password", stats_get(&total->login_failures_password));
-    labelled(out, "login_failures_total", "method", "publickey", stats_get(&total->login_failures_publickey));
-    labelled(out, "login_failures_total", "method", "keyboard-interactive", stats_get(&total->login_failures_keyboard));
+    labelled(out, "login_failures_total", "method", "none", counters_get(&total->login_failures_none));
+    labelled(out, "login_failures_total", "method", "password", counters_get(&total->login_failures_password));
+    labelled(out, "login_failures_total", "method", "publickey", counters_get(&total->login_failures_publickey));
+    labelled(out, "login_failures_total", "method", "keyboard-interactive",
+             counters_get(&total->login_failures_keyboard));
 }
 
-static void write_channels(const struct stats *total, FILE *out)
+static void write_channels(const struct counters *total, FILE *out)
 {
-    one(out, "channels", "gauge", "Channels open.", stats_get(&total->channels));
-    one(out, "channels_opened_total", "counter", "Channels opened.", stats_get(&total->channels_opened));
-    one(out, "channels_refused_total", "counter", "Channels refused.", stats_get(&total->channels_refused));
-    one(out, "requests_total", "counter", "Channel requests answered.", stats_get(&total->requests));
-    one(out, "requests_refused_total", "counter", "Channel requests refused.", stats_get(&total->requests_refused));
-    one(out, "echoes_total", "counter", "Data messages echoed.", stats_get(&total->echoes));
-    one(out, "received_bytes_total", "counter", "Channel data received.", stats_get(&total->bytes_in));
-    one(out, "sent_bytes_total", "counter", "Channel data sent.", stats_get(&total->bytes_out));
+    one(out, "channels", "gauge", "Channels open.", counters_get(&total->channels));
+    one(out, "channels_opened_total", "counter", "Channels opened.", counters_get(&total->channels_opened));
+    one(out, "channels_refused_total", "counter", "Channels refused.", counters_get(&total->channels_refused));
+    one(out, "requests_total", "counter", "Channel requests answered.", counters_get(&total->requests));
+    one(out, "requests_refused_total", "counter", "Channel requests refused.", counters_get(&total->requests_refused));
+    one(out, "echoes_total", "counter", "Data messages echoed.", counters_get(&total->echoes));
+    one(out, "received_bytes_total", "counter", "Channel data received.", counters_get(&total->bytes_in));
+    one(out, "sent_bytes_total", "counter", "Channel data sent.", counters_get(&total->bytes_out));
     one(out, "wire_received_bytes_total", "counter", "TCP payload received on connections that have ended.",
-        stats_get(&total->wire_bytes_in));
+        counters_get(&total->wire_bytes_in));
     one(out, "wire_sent_bytes_total", "counter", "TCP payload sent on connections that have ended.",
-        stats_get(&total->wire_bytes_out));
-    one(out, "held_bytes", "gauge", "Channel data received and not echoed yet.", stats_get(&total->held_bytes));
-    one(out, "pending_bytes", "gauge", "Output that the sockets have not taken yet.", stats_get(&total->pending_bytes));
+        counters_get(&total->wire_bytes_out));
+    one(out, "held_bytes", "gauge", "Channel data received and not echoed yet.", counters_get(&total->held_bytes));
+    one(out, "pending_bytes", "gauge", "Output that the sockets have not taken yet.",
+        counters_get(&total->pending_bytes));
 }
 
-static void write_process(const struct metrics_view *view, const struct stats *total, FILE *out)
+static void write_process(const struct metrics_view *view, const struct counters *total, FILE *out)
 {
     const struct scoreboard *board = view->board;
     one(out, "worker_restarts_total", "counter", "Workers that died and were replaced.",
-        stats_get(&board->worker_restarts));
-    one(out, "reloads_total", "counter", "Configurations taken over.", stats_get(&board->reloads));
+        counters_get(&board->worker_restarts));
+    one(out, "reloads_total", "counter", "Configurations taken over.", counters_get(&board->reloads));
     one(out, "reload_failures_total", "counter", "Configurations refused at a reload.",
-        stats_get(&board->reload_failures));
-    one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", stats_get(&board->started_unix_s));
+        counters_get(&board->reload_failures));
+    one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", counters_get(&board->started_unix_s));
     one(out, "ready", "gauge", "1 while new connections are welcome, as /readyz says.",
         metrics_why_not_ready(view) == NULL ? 1 : 0);
     histogram(out, "turn_duration_seconds", "One turn of a worker's loop, waiting not counted.", &total->turn,
-              stats_turn_bounds_us);
+              counters_turn_bounds_us);
 }
 
 /* Accept queues: for a listening socket Linux keeps their length and bound in these fields of TCP_INFO. */
@@ -181,9 +183,9 @@ static double resident_bytes(uint64_t pid)
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-static double heartbeat_age_s(const struct stats *stats)
+static double heartbeat_age_s(const struct counters *counters)
 {
-    uint64_t beat_ns = stats_get(&stats->heartbeat_ns);
+    uint64_t beat_ns = counters_get(&counters->heartbeat_ns);
     int64_t age_ns = beat_ns != 0 ? mono_now().ns - (int64_t)beat_ns : 0;
     return age_ns > 0 ? (double)age_ns / 1e9 : 0;
 }
@@ -207,10 +209,10 @@ static void worker_counts(const struct scoreboard *board, size_t offset, const c
 {
     head(out, name, type, help);
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        const struct stats *stats = &board->workers[i];
-        if (stats_get(&stats->pid) != 0) {
-            const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)((const char *)stats + offset);
-            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", name, i, stats_get(value));
+        const struct counters *counters = &board->workers[i];
+        if (counters_get(&counters->pid) != 0) {
+            const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)((const char *)counters + offset);
+            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", name, i, counters_get(value));
         }
     }
 }
@@ -220,9 +222,9 @@ static void worker_measures(const struct scoreboard *board, const char *name, co
 {
     head(out, name, type, help);
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        const struct stats *stats = &board->workers[i];
-        if (stats_get(&stats->pid) != 0) {
-            double value = measure != NULL ? measure(stats_get(&stats->pid)) : heartbeat_age_s(stats);
+        const struct counters *counters = &board->workers[i];
+        if (counters_get(&counters->pid) != 0) {
+            double value = measure != NULL ? measure(counters_get(&counters->pid)) : heartbeat_age_s(counters);
             (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %.15g\n", name, i, value);
         }
     }
@@ -231,7 +233,7 @@ static void worker_measures(const struct scoreboard *board, const char *name, co
 static void write_workers(const struct metrics_view *view, FILE *out)
 {
 #define WRITE_WORKER_FIELD(field, name, type, help)                                                                    \
-    worker_counts(view->board, offsetof(struct stats, field), name, type, help, out);
+    worker_counts(view->board, offsetof(struct counters, field), name, type, help, out);
     WORKER_FIELDS(WRITE_WORKER_FIELD)
 #undef WRITE_WORKER_FIELD
     worker_measures(view->board, "worker_cpu_seconds_total", "counter", "Processor time a worker has used.",
@@ -244,7 +246,7 @@ static void write_workers(const struct metrics_view *view, FILE *out)
 
 void metrics_write(const struct metrics_view *view, FILE *out)
 {
-    struct stats total;
+    struct counters total;
     scoreboard_total(view->board, &total);
     write_build(out);
     write_connections(&total, view, out);
@@ -260,9 +262,9 @@ void metrics_write(const struct metrics_view *view, FILE *out)
 const char *metrics_why_not_alive(const struct metrics_view *view)
 {
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        const struct stats *stats = &view->board->workers[i];
-        if (stats_get(&stats->pid) != 0 && stats_get(&stats->heartbeat_ns) != 0 &&
-            heartbeat_age_s(stats) * (double)US_PER_S < (double)ALIVE_US) {
+        const struct counters *counters = &view->board->workers[i];
+        if (counters_get(&counters->pid) != 0 && counters_get(&counters->heartbeat_ns) != 0 &&
+            heartbeat_age_s(counters) * (double)US_PER_S < (double)ALIVE_US) {
             return NULL;
         }
     }

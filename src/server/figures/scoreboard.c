@@ -16,7 +16,7 @@ struct scoreboard *scoreboard_create(void)
         return NULL;
     }
     struct scoreboard *board = memory; /* zeroed by the kernel */
-    stats_set(&board->started_unix_s, (uint64_t)time(NULL));
+    counters_set(&board->started_unix_s, (uint64_t)time(NULL));
     return board;
 }
 
@@ -27,13 +27,13 @@ void scoreboard_destroy(struct scoreboard *board)
     }
 }
 
-void scoreboard_total(const struct scoreboard *board, struct stats *total)
+void scoreboard_total(const struct scoreboard *board, struct counters *total)
 {
     memset(total, 0, sizeof *total);
-    stats_sum(total, &board->departed);
+    counters_sum(total, &board->departed);
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        if (stats_get(&board->workers[i].pid) != 0) {
-            stats_sum(total, &board->workers[i]);
+        if (counters_get(&board->workers[i].pid) != 0) {
+            counters_sum(total, &board->workers[i]);
         }
     }
 }
@@ -42,7 +42,7 @@ uint64_t scoreboard_connections(const struct scoreboard *board)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        total += stats_get(&board->workers[i].connections);
+        total += counters_get(&board->workers[i].connections);
     }
     return total;
 }
@@ -51,14 +51,14 @@ uint64_t scoreboard_unauthenticated(const struct scoreboard *board)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        total += stats_get(&board->workers[i].unauthenticated);
+        total += counters_get(&board->workers[i].unauthenticated);
     }
     return total;
 }
 
 void scoreboard_bury(struct scoreboard *board, unsigned slot)
 {
-    stats_absorb(&board->departed, &board->workers[slot]);
+    counters_absorb(&board->departed, &board->workers[slot]);
     memset(&board->workers[slot], 0, sizeof board->workers[slot]);
     memset(board->sources[slot], 0, sizeof board->sources[slot]);
 }
@@ -71,14 +71,14 @@ static size_t home_of(uint64_t key)
 bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key, int delta)
 {
     struct source_slot *table = board->sources[slot];
-    struct source_slot *empty = NULL; /* first place that counts nothing */
+    struct source_slot *empty = NULL; /* first that counts nothing */
     for (size_t i = 0, at = home_of(key); i < SCOREBOARD_SOURCES; i++, at = (at + 1) % SCOREBOARD_SOURCES) {
-        uint64_t found = stats_get(&table[at].key);
+        uint64_t found = counters_get(&table[at].key);
         if (found == key) {
-            stats_add(&table[at].count, (uint64_t)(int64_t)delta);
+            counters_add(&table[at].count, (uint64_t)(int64_t)delta);
             return true;
         }
-        if (empty == NULL && stats_get(&table[at].count) == 0) {
+        if (empty == NULL && counters_get(&table[at].count) == 0) {
             empty = &table[at];
         }
         if (found == 0) {
@@ -88,8 +88,8 @@ bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key
     if (empty == NULL || delta <= 0) {
         return false;
     }
-    stats_set(&empty->key, key);
-    stats_set(&empty->count, (uint64_t)delta);
+    counters_set(&empty->key, key);
+    counters_set(&empty->count, (uint64_t)delta);
     return true;
 }
 
@@ -97,14 +97,14 @@ uint64_t scoreboard_source_count(const struct scoreboard *board, uint64_t key)
 {
     uint64_t total = 0;
     for (unsigned slot = 0; slot < SCOREBOARD_WORKERS; slot++) {
-        if (stats_get(&board->workers[slot].pid) == 0) {
+        if (counters_get(&board->workers[slot].pid) == 0) {
             continue;
         }
         const struct source_slot *table = board->sources[slot];
         for (size_t i = 0, at = home_of(key); i < SCOREBOARD_SOURCES; i++, at = (at + 1) % SCOREBOARD_SOURCES) {
-            uint64_t found = stats_get(&table[at].key);
+            uint64_t found = counters_get(&table[at].key);
             if (found == key) {
-                total += stats_get(&table[at].count);
+                total += counters_get(&table[at].count);
                 break;
             }
             if (found == 0) {
@@ -117,42 +117,42 @@ uint64_t scoreboard_source_count(const struct scoreboard *board, uint64_t key)
 
 void scoreboard_strike(struct scoreboard *board, uint64_t key, uint64_t now_ns)
 {
-    struct held_off *place = NULL;
+    struct held_off *found = NULL;
     for (unsigned i = 0; i < SCOREBOARD_HELD_OFF && key != 0; i++) {
         struct held_off *entry = &board->held_off[i];
-        if (stats_get(&entry->key) == key) {
-            place = entry;
+        if (counters_get(&entry->key) == key) {
+            found = entry;
             break;
         }
-        if (place == NULL && stats_get(&entry->until_ns) + FORGET_STRIKES_NS < now_ns) {
-            place = entry;
+        if (found == NULL && counters_get(&entry->until_ns) + FORGET_STRIKES_NS < now_ns) {
+            found = entry;
         }
-        if (place == NULL && stats_get(&entry->key) == 0) {
-            place = entry;
+        if (found == NULL && counters_get(&entry->key) == 0) {
+            found = entry;
         }
     }
-    if (place == NULL) {
+    if (found == NULL) {
         return;
     }
-    if (stats_get(&place->key) != key) {
-        stats_set(&place->strikes, 0);
-        stats_set(&place->until_ns, now_ns);
-        stats_set(&place->key, key);
+    if (counters_get(&found->key) != key) {
+        counters_set(&found->strikes, 0);
+        counters_set(&found->until_ns, now_ns);
+        counters_set(&found->key, key);
     }
-    uint64_t strikes = stats_get(&place->strikes) + 1;
-    stats_set(&place->strikes, strikes);
+    uint64_t strikes = counters_get(&found->strikes) + 1;
+    counters_set(&found->strikes, strikes);
     if (strikes >= 2) { /* once is an accident */
         uint64_t hold_ns = HOLD_OFF_FIRST_NS << (strikes - 2 < 6 ? strikes - 2 : 6);
-        stats_set(&place->until_ns, now_ns + (hold_ns < HOLD_OFF_MAX_NS ? hold_ns : HOLD_OFF_MAX_NS));
+        counters_set(&found->until_ns, now_ns + (hold_ns < HOLD_OFF_MAX_NS ? hold_ns : HOLD_OFF_MAX_NS));
     }
 }
 
 bool scoreboard_is_held_off(const struct scoreboard *board, uint64_t key, uint64_t now_ns)
 {
     for (unsigned i = 0; i < SCOREBOARD_HELD_OFF; i++) {
-        uint64_t found = stats_get(&board->held_off[i].key);
+        uint64_t found = counters_get(&board->held_off[i].key);
         if (found == key) {
-            return stats_get(&board->held_off[i].until_ns) > now_ns;
+            return counters_get(&board->held_off[i].until_ns) > now_ns;
         }
         if (found == 0) {
             break;

@@ -28,11 +28,11 @@ struct held_off {
 };
 
 struct scoreboard {
-    struct stats departed;
+    struct counters departed;
     struct held_off held_off[SCOREBOARD_HELD_OFF];
     _Atomic uint64_t worker_restarts, reloads, reload_failures, started_unix_s;
     _Atomic uint64_t next_connection; /* ids are unique over all workers of a run */
-    struct stats workers[SCOREBOARD_WORKERS];
+    struct counters workers[SCOREBOARD_WORKERS];
     struct source_slot sources[SCOREBOARD_WORKERS][SCOREBOARD_SOURCES];
 };
 
@@ -40,7 +40,7 @@ struct scoreboard *scoreboard_create(void); /* NULL with errno */
 void scoreboard_destroy(struct scoreboard *board);
 
 /* Sum over living workers and the departed. */
-void scoreboard_total(const struct scoreboard *board, struct stats *total);
+void scoreboard_total(const struct scoreboard *board, struct counters *total);
 uint64_t scoreboard_connections(const struct scoreboard *board);
 uint64_t scoreboard_unauthenticated(const struct scoreboard *board);
 

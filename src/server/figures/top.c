@@ -213,7 +213,7 @@ static void show(const char *where, const struct sample *before, const struct sa
             continue;
         }
         if (was->pid != w->pid) {
-            was = &none; /* another process in the same place: no rates across the change */
+            was = &none; /* another process in the same slot: no rates across the change */
         }
         bool is_new = was == &none;
         (void)snprintf(name, sizeof name, "%u", i);

@@ -30,7 +30,7 @@ struct generation *generation_create(struct config *config, const struct generat
         goto bad;
     }
     char why[256];
-    if (!warmup_run(trial, config, &generation->takes_forgeries, why, sizeof why)) {
+    if (!selftest_run(trial, config, &generation->takes_forgeries, why, sizeof why)) {
         (void)option_fail(
             error, NULL, NULL,
             "host keys and algorithm lists do not work together (kex, host-key-algorithms, ciphers, macs): %s", why);

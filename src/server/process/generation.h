@@ -15,7 +15,7 @@ struct generation {
     struct config *config;
     struct hostkeys keys;
     struct credentials *credentials;
-    bool takes_forgeries; /* this libssh, with the first of the ciphers (warmup.h) */
+    bool takes_forgeries; /* this libssh, with the first of the ciphers (selftest.h) */
 };
 
 /* Reads and tries everything; takes over config, also on failure. `previous` (may be NULL) lends its throw-away keys.

@@ -30,7 +30,7 @@ struct master {
     struct listeners listeners;
     struct scoreboard *board;
     struct metrics *metrics; /* NULL: not asked for */
-    struct crew crew;
+    struct workers workers;
     ev_signal terminate, interrupt, hangup, user1;
     ev_child child;
     ev_timer look;
@@ -70,11 +70,11 @@ static void become_worker(struct master *m, unsigned slot)
 static void start_missing_workers(struct master *m, mono_time now)
 {
     unsigned slot = 0;
-    enum crew_start start = CREW_STARTED;
-    while (!m->draining && !m->is_worker && start == CREW_STARTED) {
-        start = crew_start_missing(&m->crew, m->generation, now, &slot);
+    enum workers_start start = WORKERS_STARTED;
+    while (!m->draining && !m->is_worker && start == WORKERS_STARTED) {
+        start = workers_start_missing(&m->workers, m->generation, now, &slot);
     }
-    if (start == CREW_IN_WORKER) {
+    if (start == WORKERS_IN_WORKER) {
         become_worker(m, slot);
     }
 }
@@ -83,7 +83,7 @@ static void start_missing_workers(struct master *m, mono_time now)
 
 static void free_previous_generation(struct master *m)
 {
-    if (m->previous != NULL && crew_count(&m->crew, m->previous) == 0) {
+    if (m->previous != NULL && workers_count(&m->workers, m->previous) == 0) {
         generation_free(m->previous);
         m->previous = NULL;
     }
@@ -91,7 +91,7 @@ static void free_previous_generation(struct master *m)
 
 static void finish_if_all_gone(struct master *m)
 {
-    if (m->draining && crew_count(&m->crew, NULL) == 0) {
+    if (m->draining && workers_count(&m->workers, NULL) == 0) {
         ev_break(m->loop, EVBREAK_ALL);
     }
 }
@@ -101,7 +101,7 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
     (void)loop;
     (void)revents;
     struct master *m = child->data;
-    crew_child_ended(&m->crew, child->rpid, child->rstatus);
+    workers_child_ended(&m->workers, child->rpid, child->rstatus);
     free_previous_generation(m);
     finish_if_all_gone(m);
     start_missing_workers(m, mono_now());
@@ -116,7 +116,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
     if (m->draining) {
         log_line(LOG_WARN, "stop_now", log_str("signal", strsignal(watcher->signum)));
         m->status = 1;
-        crew_kill(&m->crew);
+        workers_kill(&m->workers);
         ev_break(loop, EVBREAK_ALL);
         return;
     }
@@ -126,7 +126,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
              log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
     notify_stopping();
     listeners_close(&m->listeners); /* the workers do the same: from now on clients are refused, not kept waiting */
-    crew_dismiss(&m->crew, NULL, mono_now());
+    workers_dismiss(&m->workers, NULL, mono_now());
     finish_if_all_gone(m);
 }
 
@@ -201,7 +201,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
         next = NULL;
     }
     if (next == NULL) {
-        stats_add(&m->board->reload_failures, 1);
+        counters_add(&m->board->reload_failures, 1);
         log_line(LOG_ERROR, "reload_failed", log_str("why", error.text), log_str("note", "nothing has changed"));
         notify_ready(NULL);
         return;
@@ -212,10 +212,10 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
     m->previous = m->generation;
     m->generation = next;
     m->announced = false; /* old workers leave when the new ones are ready */
-    crew_forget_losses(&m->crew);
+    workers_forget_losses(&m->workers);
     log_setup((enum log_level)next->config->log_level, (enum log_format)next->config->log_format, STDERR_FILENO,
               notify_wants_priorities());
-    stats_add(&m->board->reloads, 1);
+    counters_add(&m->board->reloads, 1);
     log_line(LOG_INFO, "reloading", log_u64("workers", wanted_workers(m)));
     generation_log(next);
     start_missing_workers(m, mono_now());
@@ -227,7 +227,7 @@ static void announce(struct master *m, mono_time now)
 {
     struct option_error error = {""};
     const struct config *config = m->generation->config;
-    crew_dismiss(&m->crew, m->generation, now); /* those of the generation before */
+    workers_dismiss(&m->workers, m->generation, now); /* those of the generation before */
     listeners_log(&m->listeners);
     if (config->port_file != NULL && listeners_write_port_file(&m->listeners, config->port_file, &error) != 0) {
         log_line(LOG_ERROR, "port_file", log_str("why", error.text));
@@ -244,7 +244,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct master *m = timer->data;
     mono_time now = mono_now();
-    unsigned ready = crew_watch(&m->crew, m->generation, now);
+    unsigned ready = workers_watch(&m->workers, m->generation, now);
     start_missing_workers(m, now);
     if (!m->announced && !m->draining && !m->is_worker && ready >= wanted_workers(m)) {
         announce(m, now);
@@ -257,10 +257,10 @@ static void on_user1(struct ev_loop *loop, ev_signal *watcher, int revents)
     (void)loop;
     (void)revents;
     struct master *m = watcher->data;
-    struct stats total;
+    struct counters total;
     scoreboard_total(m->board, &total);
-    stats_log(&total, "totals");
-    crew_log(&m->crew);
+    counters_log(&total, "totals");
+    workers_log(&m->workers);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -286,7 +286,7 @@ static int run_as_worker(struct master *m)
 {
     const struct generation *generation = m->generation;
     ev_loop_destroy(m->loop);
-    struct worker_birth birth = {.config = generation->config,
+    struct worker_setup setup = {.config = generation->config,
                                  .credentials = generation->credentials,
                                  .keys = &generation->keys,
                                  .listeners = &m->listeners,
@@ -294,7 +294,7 @@ static int run_as_worker(struct master *m)
                                  .slot = m->worker_slot,
                                  .siblings = (unsigned)wanted_workers(m),
                                  .fd_limit = m->fd_limit};
-    int status = worker_run(&birth); /* closes its copies of the listening sockets */
+    int status = worker_run(&setup); /* closes its copies of the listening sockets */
     generation_free(m->previous);
     generation_free(m->generation);
     return status;
@@ -302,9 +302,9 @@ static int run_as_worker(struct master *m)
 
 static void farewell(struct master *m)
 {
-    struct stats total;
+    struct counters total;
     scoreboard_total(m->board, &total);
-    stats_log(&total, "totals");
+    counters_log(&total, "totals");
     log_line(LOG_INFO, "stopped", log_i64("status", m->status), log_u64("log_lines_lost", log_lost_lines()));
     if (m->generation->config->port_file != NULL) {
         (void)unlink(m->generation->config->port_file);
@@ -331,7 +331,7 @@ int master_run(struct config *config, int argc, char **argv)
     }
     log_setup((enum log_level)m->generation->config->log_level, (enum log_format)m->generation->config->log_format,
               STDERR_FILENO, notify_wants_priorities());
-    m->board = m->crew.board = scoreboard_create();
+    m->board = m->workers.board = scoreboard_create();
     m->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (m->board == NULL || m->loop == NULL) {
         (void)fprintf(stderr, "sshechod: no memory for the scoreboard, or no epoll: %s\n", strerror(errno));

@@ -68,7 +68,7 @@ static bool accepts_forgery(ssh_session server, int to, ssh_session client, int 
     return alive;
 }
 
-bool warmup_run(ssh_bind bind, const struct config *config, bool *takes_forgeries, char *why, size_t why_size)
+bool selftest_run(ssh_bind bind, const struct config *config, bool *takes_forgeries, char *why, size_t why_size)
 {
     int pair[2] = {-1, -1};
     bool done = false;

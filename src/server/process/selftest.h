@@ -1,5 +1,5 @@
 /*
- * warmup.h - room: one key exchange with ourselves.
+ * selftest.h - room: one key exchange with ourselves.
  *
  * In the master, before the workers are forked: OpenSSL looks its algorithms up when they are first used, and one that
  * cannot be looked up for lack of memory stays lost to the process for ever. Done here it happens once, early, and the
@@ -16,6 +16,6 @@
 
 /* Some milliseconds. False, with a sentence in `why`, if the exchange did not succeed. *takes_forgeries: a packet that
  * was altered on its way was accepted. */
-bool warmup_run(ssh_bind bind, const struct config *config, bool *takes_forgeries, char *why, size_t why_size);
+bool selftest_run(ssh_bind bind, const struct config *config, bool *takes_forgeries, char *why, size_t why_size);
 
 #endif

@@ -33,12 +33,12 @@
 #define TICK_S 0.25
 
 struct worker {
-    const struct worker_birth *birth;
+    const struct worker_setup *setup;
     struct ev_loop *loop;
-    struct stats *stats;
+    struct counters *counters;
     struct admission admission;
     struct connection_set set;
-    struct proxy_gate gate;
+    struct proxy_wait gate;
     ssh_bind bind;
     ev_io accepts[LISTENERS_MAX];
     ev_timer accept_again, tick, drain_deadline;
@@ -57,7 +57,7 @@ static void set_accepting(struct worker *w, bool accepting)
         return;
     }
     w->accepting = accepting;
-    for (size_t i = 0; i < w->birth->listeners->count; i++) {
+    for (size_t i = 0; i < w->setup->listeners->count; i++) {
         if (accepting) {
             ev_io_start(w->loop, &w->accepts[i]);
         } else {
@@ -78,9 +78,9 @@ static void pause_for_room(struct worker *w, const char *why)
 {
     if (!w->paused_for_room) {
         w->paused_for_room = true;
-        stats_add(&w->stats->accept_pauses, 1);
+        counters_add(&w->counters->accept_pauses, 1);
         log_line(LOG_WARN, "accept_paused", log_str("why", why),
-                 log_u64("connections", stats_get(&w->stats->connections)));
+                 log_u64("connections", counters_get(&w->counters->connections)));
     }
     rest(w, ACCEPT_REST_S);
 }
@@ -90,11 +90,11 @@ static uint64_t fewest_elsewhere(const struct worker *w)
 {
     uint64_t fewest = UINT64_MAX;
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
-        const struct stats *other = &w->birth->board->workers[i];
-        if (i == w->birth->slot || stats_get(&other->pid) == 0 || stats_get(&other->draining) != 0) {
+        const struct counters *other = &w->setup->board->workers[i];
+        if (i == w->setup->slot || counters_get(&other->pid) == 0 || counters_get(&other->draining) != 0) {
             continue;
         }
-        uint64_t count = stats_get(&other->connections);
+        uint64_t count = counters_get(&other->connections);
         fewest = count < fewest ? count : fewest;
     }
     return fewest;
@@ -102,10 +102,10 @@ static uint64_t fewest_elsewhere(const struct worker *w)
 
 static bool holds_more_than_its_share(const struct worker *w)
 {
-    if (w->birth->siblings < 2) {
+    if (w->setup->siblings < 2) {
         return false;
     }
-    uint64_t mine = stats_get(&w->stats->connections);
+    uint64_t mine = counters_get(&w->counters->connections);
     uint64_t fewest = fewest_elsewhere(w);
     return fewest != UINT64_MAX && mine > fewest + YIELD_LEAD && mine > fewest + fewest * YIELD_LEAD_PERCENT / 100;
 }
@@ -141,7 +141,7 @@ static void on_not_proxied(void *data, const struct net_address *peer)
     end_if_drained(w);
 }
 
-static const struct proxy_gate_owner gate_owner = {.arrived = on_proxied, .refused = on_not_proxied};
+static const struct proxy_wait_owner gate_owner = {.arrived = on_proxied, .refused = on_not_proxied};
 
 /* One accept; false when there is no more, or no room. */
 static bool accept_one(struct worker *w, int listening_fd)
@@ -172,8 +172,8 @@ static bool accept_one(struct worker *w, int listening_fd)
         }
     }
     w->paused_for_room = false;
-    if (proxy_gate_guards(&w->gate, &peer)) {
-        proxy_gate_enter(&w->gate, fd, &peer);
+    if (proxy_wait_guards(&w->gate, &peer)) {
+        proxy_wait_enter(&w->gate, fd, &peer);
     } else {
         take_in(w, fd, &peer);
     }
@@ -189,7 +189,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
         rest(w, YIELD_S);
         return;
     }
-    for (uint64_t i = 0; i < w->birth->config->kex_per_turn; i++) {
+    for (uint64_t i = 0; i < w->setup->config->kex_per_turn; i++) {
         if (!accept_one(w, io->fd)) {
             break;
         }
@@ -204,7 +204,7 @@ static void on_accept_again(struct ev_loop *loop, ev_timer *timer, int revents)
     if (!w->draining) {
         set_accepting(w, true);
         /* The queue was left to others once; what is still there is ours to take. */
-        for (size_t i = 0; w->accepting && i < w->birth->listeners->count; i++) {
+        for (size_t i = 0; w->accepting && i < w->setup->listeners->count; i++) {
             (void)accept_one(w, w->accepts[i].fd);
         }
     }
@@ -226,7 +226,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct worker *w = timer->data;
-    uint64_t connections = stats_get(&w->stats->connections);
+    uint64_t connections = counters_get(&w->counters->connections);
     admission_tick(&w->admission, mono_now());
     w->most_connections = connections > w->most_connections ? connections : w->most_connections;
     if (connections < w->most_connections / 2) {
@@ -243,7 +243,7 @@ static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
     (void)revents;
     struct worker *w = check->data;
     w->turn_began = mono_now();
-    stats_set(&w->stats->heartbeat_ns, (uint64_t)w->turn_began.ns);
+    counters_set(&w->counters->heartbeat_ns, (uint64_t)w->turn_began.ns);
 }
 
 static void on_turn_end(struct ev_loop *loop, ev_prepare *prepare, int revents)
@@ -253,17 +253,17 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *prepare, int revents)
     struct worker *w = prepare->data;
     mono_time now = mono_now();
     if (w->turn_began.ns != 0) {
-        stats_observe(&w->stats->turn, stats_turn_bounds_us, (uint64_t)mono_us_between(w->turn_began, now));
+        counters_observe(&w->counters->turn, counters_turn_bounds_us, (uint64_t)mono_us_between(w->turn_began, now));
     }
-    stats_set(&w->stats->last_source, 0);
-    stats_set(&w->stats->heartbeat_ns, (uint64_t)now.ns);
+    counters_set(&w->counters->last_source, 0);
+    counters_set(&w->counters->heartbeat_ns, (uint64_t)now.ns);
 }
 
 static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)revents;
     struct worker *w = timer->data;
-    proxy_gate_destroy(&w->gate);
+    proxy_wait_destroy(&w->gate);
     connection_set_close_all(&w->set, REASON_DRAIN);
     if (w->set.first == NULL) {
         ev_break(loop, EVBREAK_ALL);
@@ -278,16 +278,16 @@ static void on_terminate(struct ev_loop *loop, ev_signal *signal_watcher, int re
         return; /* the master counts signals, we only follow */
     }
     w->draining = true;
-    stats_set(&w->stats->draining, 1);
+    counters_set(&w->counters->draining, 1);
     set_accepting(w, false);
     ev_timer_stop(loop, &w->accept_again);
-    for (size_t i = 0; i < w->birth->listeners->count; i++) {
-        (void)close(w->birth->listeners->items[i].fd); /* our copy: the port closes when nobody has one left */
+    for (size_t i = 0; i < w->setup->listeners->count; i++) {
+        (void)close(w->setup->listeners->items[i].fd); /* our copy: the port closes when nobody has one left */
     }
-    log_line(LOG_DEBUG, "worker_draining", log_u64("connections", stats_get(&w->stats->connections)));
+    log_line(LOG_DEBUG, "worker_draining", log_u64("connections", counters_get(&w->counters->connections)));
     connection_set_drain(&w->set);
     end_if_drained(w);
-    ev_timer_set(&w->drain_deadline, (double)w->birth->config->drain_timeout_us / 1e6, 0.0);
+    ev_timer_set(&w->drain_deadline, (double)w->setup->config->drain_timeout_us / 1e6, 0.0);
     ev_timer_start(loop, &w->drain_deadline);
 }
 
@@ -301,8 +301,8 @@ static void on_ignored_signal(struct ev_loop *loop, ev_signal *signal_watcher, i
 static void start_watchers(struct worker *w)
 {
     struct ev_loop *loop = w->loop;
-    for (size_t i = 0; i < w->birth->listeners->count; i++) {
-        ev_io_init(&w->accepts[i], on_acceptable, w->birth->listeners->items[i].fd, EV_READ);
+    for (size_t i = 0; i < w->setup->listeners->count; i++) {
+        ev_io_init(&w->accepts[i], on_acceptable, w->setup->listeners->items[i].fd, EV_READ);
         w->accepts[i].data = w;
     }
     ev_timer_init(&w->accept_again, on_accept_again, 0.0, 0.0);
@@ -340,7 +340,7 @@ static void on_libssh_log(int priority, const char *function, const char *text, 
     log_line(LOG_TRACE, "libssh", log_str("text", text));
 }
 
-int worker_run(const struct worker_birth *birth)
+int worker_run(const struct worker_setup *setup)
 {
     struct option_error error = {""};
     int status = 1;
@@ -348,10 +348,10 @@ int worker_run(const struct worker_birth *birth)
     if (w == NULL) {
         return 1;
     }
-    w->birth = birth;
-    w->stats = &birth->board->workers[birth->slot];
+    w->setup = setup;
+    w->counters = &setup->board->workers[setup->slot];
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-    w->bind = hostkeys_make_bind(birth->keys, birth->config, &error);
+    w->bind = hostkeys_make_bind(setup->keys, setup->config, &error);
     if (w->loop == NULL || w->bind == NULL) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", w->loop == NULL ? "no epoll loop" : error.text));
         goto out;
@@ -360,10 +360,10 @@ int worker_run(const struct worker_birth *birth)
         (void)ssh_set_log_callback(on_libssh_log);
         (void)ssh_set_log_level(SSH_LOG_FUNCTIONS);
     }
-    bool batched = pump_set_batching(birth->config->batch_io);
-    admission_init(&w->admission, birth->config, birth->board, birth->slot, birth->fd_limit);
-    (void)connection_set_init(&w->set, w->loop, birth->config, birth->credentials, w->bind, birth->board, birth->slot);
-    if (proxy_gate_init(&w->gate, w->loop, birth->config, &gate_owner, w) != 0) {
+    bool batched = pump_set_batching(setup->config->batch_io);
+    admission_init(&w->admission, setup->config, setup->board, setup->slot, setup->fd_limit);
+    (void)connection_set_init(&w->set, w->loop, setup->config, setup->credentials, w->bind, setup->board, setup->slot);
+    if (proxy_wait_init(&w->gate, w->loop, setup->config, &gate_owner, w) != 0) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", "out of memory"));
         goto out;
     }
@@ -373,17 +373,17 @@ int worker_run(const struct worker_birth *birth)
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (sandbox_enter(birth->config, &error) != 0) {
+    if (sandbox_enter(setup->config, &error) != 0) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", error.text));
         goto out;
     }
-    stats_set(&w->stats->heartbeat_ns, (uint64_t)mono_now().ns); /* from now on the master takes us for ready */
-    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", birth->slot), log_bool("batch_io", batched));
+    counters_set(&w->counters->heartbeat_ns, (uint64_t)mono_now().ns); /* from now on the master takes us for ready */
+    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", batched));
     ev_run(w->loop, 0);
     connection_set_destroy(&w->set);
     status = 0;
 out:
-    proxy_gate_destroy(&w->gate);
+    proxy_wait_destroy(&w->gate);
     ssh_bind_free(w->bind);
     transport_release_buffers();
     if (w->loop != NULL) {

@@ -14,7 +14,7 @@
 #include "server/identity/hostkeys.h"
 #include "server/session/credentials.h"
 
-struct worker_birth {
+struct worker_setup {
     const struct config *config;
     const struct credentials *credentials;
     const struct hostkeys *keys;
@@ -27,6 +27,6 @@ struct worker_birth {
 
 /* Runs the worker to its end; returns its exit status. The caller has blocked all signals; they are unblocked in here.
  */
-int worker_run(const struct worker_birth *birth);
+int worker_run(const struct worker_setup *setup);
 
 #endif

@@ -43,7 +43,7 @@ static bool set_phase(struct connection *c, enum connection_phase phase)
     c->phase = phase;
     c->phase_at = mono_now();
     if (was_outside && phase >= PHASE_OPEN) {
-        stats_sub(&c->set->stats->unauthenticated, 1);
+        counters_sub(&c->set->counters->unauthenticated, 1);
     }
     if (phase != PHASE_CLOSING) {
         deadline_arm(c);
@@ -84,14 +84,14 @@ static void on_status(void *user, float status)
     }
     if (c->phase == PHASE_KEX) {
         c->kex_us = mono_us_between(c->accepted_at, mono_now());
-        stats_add(&c->set->stats->handshakes, 1);
-        stats_observe(&c->set->stats->handshake, stats_handshake_bounds_us, (uint64_t)c->kex_us);
+        counters_add(&c->set->counters->handshakes, 1);
+        counters_observe(&c->set->counters->handshake, counters_handshake_bounds_us, (uint64_t)c->kex_us);
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         c->rekeying = false;
-        wishes_rekeyed(c);
+        disturb_after_rekey(c);
         c->rekeys++;
-        stats_add(&c->set->stats->rekeys, 1);
+        counters_add(&c->set->counters->rekeys, 1);
         if (!token_bucket_take(&c->rekey_bucket, mono_now())) {
             connection_close(c, REASON_RATE);
         }
@@ -101,19 +101,19 @@ static void on_status(void *user, float status)
 static ssh_channel on_channel_open(ssh_session session, void *user)
 {
     struct connection *c = user;
-    struct stats *stats = c->set->stats;
+    struct counters *counters = c->set->counters;
     if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection) {
-        stats_add(&stats->channels_refused, 1);
+        counters_add(&counters->channels_refused, 1);
         return NULL;
     }
     if (!token_bucket_take(&c->opens, mono_now())) {
-        stats_add(&stats->channels_refused, 1);
+        counters_add(&counters->channels_refused, 1);
         connection_close(c, REASON_RATE);
         return NULL;
     }
     struct channel *channel = channel_create(&c->host, session);
     if (channel == NULL) {
-        stats_add(&stats->channels_refused, 1);
+        counters_add(&counters->channels_refused, 1);
         return NULL;
     }
     return channel->ssh;
@@ -145,7 +145,7 @@ void connection_logged_in(struct connection *c, const char *method, const char *
     c->client_version =
         strdup(ssh_get_clientbanner(c->pump.session) != NULL ? ssh_get_clientbanner(c->pump.session) : "");
     c->input_at = c->progress_at = c->phase_at;
-    stats_add(&c->set->stats->logins, 1);
+    counters_add(&c->set->counters->logins, 1);
     ssh_session session = c->pump.session;
     log_line(LOG_DEBUG, "login", log_u64("conn", c->id), log_str("user", user), log_str("method", method),
              log_str("client", c->client_version), log_str("kex", ssh_get_kex_algo(session)),
@@ -157,14 +157,14 @@ void connection_logged_in(struct connection *c, const char *method, const char *
 
 static void report_memory(struct connection *c)
 {
-    uint64_t held = c->host.first_hungry != NULL ? channels_held_bytes(&c->host) : 0;
+    uint64_t held = c->host.first_queued != NULL ? channels_held_bytes(&c->host) : 0;
     uint64_t pending = pump_pending_bytes(&c->pump);
     if (held != c->held_reported) {
-        stats_add(&c->set->stats->held_bytes, held - c->held_reported);
+        counters_add(&c->set->counters->held_bytes, held - c->held_reported);
         c->held_reported = held;
     }
     if (pending != c->pending_reported) {
-        stats_add(&c->set->stats->pending_bytes, pending - c->pending_reported);
+        counters_add(&c->set->counters->pending_bytes, pending - c->pending_reported);
         c->pending_reported = pending;
     }
 }
@@ -177,7 +177,7 @@ static bool on_turned(struct pump *pump, void *data)
     }
     if (ssh_get_error_code(c->pump.session) == SSH_FATAL) {
         /* e.g. a message for a channel that does not exist: libssh notes it and goes on */
-        /* libssh 0.11 looks after the window that it has granted; 0.10 leaves that to flow.h. */
+        /* libssh 0.11 looks after the window that it has granted; 0.10 leaves that to echo.h. */
         bool overrun = strcmp(ssh_get_error(c->pump.session), "Window exceeded") == 0;
         connection_close(c, overrun ? REASON_WINDOW_OVERRUN : REASON_PROTOCOL);
         return false;
@@ -220,7 +220,7 @@ static void on_dead(struct pump *pump, void *data)
                                                 [PUMP_END_SOCKET] = REASON_RESET,
                                                 [PUMP_END_PROTOCOL] = REASON_PROTOCOL};
     enum close_reason reason = reasons[pump_end(pump)];
-    /* A goodbye that crosses our own re-key: libssh closes, tries to write all the same and forgets the goodbye. */
+    /* A disconnect that crosses our own re-key: libssh closes, tries to write all the same and forgets the message. */
     if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && channels_all_closed(&c->host) &&
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
@@ -233,13 +233,14 @@ static void on_turning(struct pump *pump, void *data)
 {
     (void)pump;
     const struct connection *c = data;
-    stats_set(&c->set->stats->last_source, c->source);
+    counters_set(&c->set->counters->last_source, c->source);
 }
 
 static const struct pump_owner pump_owner = {
     .turning = on_turning, .turned = on_turned, .settled = on_settled, .dead = on_dead};
 
-/* ---- birth ------------------------------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------------------------------
+ */
 
 static void set_socket_options(int fd, const struct config *config)
 {
@@ -281,12 +282,12 @@ static int begin_session(struct connection *c, ssh_session session, int fd)
     }
     c->host = (struct channel_host){.pump = &c->pump,
                                     .config = config,
-                                    .stats = c->set->stats,
+                                    .counters = c->set->counters,
                                     .connection_id = c->id,
                                     .violated = on_violation,
                                     .request_allowed = on_request_allowed,
                                     .data = c};
-    wishes_grant(&c->host);
+    disturb_grant(&c->host);
     token_bucket_init(&c->opens, config->channel_open_rate, config->channel_open_rate);
     token_bucket_init(&c->requests, config->request_rate, config->request_rate);
     token_bucket_init(&c->rekey_bucket, config->client_rekey_rate, config->client_rekey_rate);
@@ -311,9 +312,9 @@ static void link_connection(struct connection *c)
         set->first->previous = c;
     }
     set->first = c;
-    stats_add(&set->stats->connections, 1);
-    stats_add(&set->stats->unauthenticated, 1);
-    stats_add(&set->stats->accepted, 1);
+    counters_add(&set->counters->connections, 1);
+    counters_add(&set->counters->unauthenticated, 1);
+    counters_add(&set->counters->accepted, 1);
     (void)scoreboard_source_add(set->board, set->slot, c->source, 1);
 }
 
@@ -337,8 +338,8 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->accepted_at = c->phase_at = c->input_at = c->progress_at = mono_now();
     c->kex_us = c->login_us = -1;
     deadline_init(c);
-    wishes_init(c);
-    stats_set(&set->stats->last_source, c->source);
+    disturb_init(c);
+    counters_set(&set->counters->last_source, c->source);
     if (begin_session(c, session, fd) != 0) {
         free(c); /* session and fd are gone already */
         return NULL;
@@ -357,23 +358,24 @@ bad:
     return NULL;
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------------- */
+/* ---- destruction
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void connection_destroy(struct connection *c)
 {
     struct connection_set *set = c->set;
     ev_timer_stop(set->loop, &c->timer);
     ev_timer_stop(set->loop, &c->wake);
-    stats_add(&set->stats->closed[c->reason], 1);
-    stats_add(&set->stats->wire_bytes_in, pump_wire_in(&c->pump));
-    stats_add(&set->stats->wire_bytes_out, pump_wire_out(&c->pump));
-    stats_sub(&set->stats->held_bytes, c->held_reported);
-    stats_sub(&set->stats->pending_bytes, c->pending_reported);
+    counters_add(&set->counters->closed[c->reason], 1);
+    counters_add(&set->counters->wire_bytes_in, pump_wire_in(&c->pump));
+    counters_add(&set->counters->wire_bytes_out, pump_wire_out(&c->pump));
+    counters_sub(&set->counters->held_bytes, c->held_reported);
+    counters_sub(&set->counters->pending_bytes, c->pending_reported);
     if (log_enabled(LOG_INFO)) {
-        goodbye_log(c);
+        farewell_log(c);
     }
     channels_destroy_all(&c->host);
-    goodbye_say(c);
+    farewell_say(c);
     pump_close(&c->pump);
     if (c->previous != NULL) {
         c->previous->next = c->next;
@@ -383,7 +385,7 @@ static void connection_destroy(struct connection *c)
     if (c->next != NULL) {
         c->next->previous = c->previous;
     }
-    stats_sub(&set->stats->connections, 1);
+    counters_sub(&set->counters->connections, 1);
     (void)scoreboard_source_add(set->board, set->slot, c->source, -1);
     free(c->user);
     free(c->keyboard_user);
@@ -419,7 +421,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->bind = bind;
     set->board = board;
     set->slot = slot;
-    set->stats = &board->workers[slot];
+    set->counters = &board->workers[slot];
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
     ev_prepare_start(loop, &set->reaper);

@@ -32,7 +32,7 @@ struct connection_set {
     const struct config *config;
     const struct credentials *credentials;
     struct scoreboard *board;
-    struct stats *stats; /* this worker's page */
+    struct counters *counters; /* this worker's page */
     unsigned slot;
     ssh_bind bind;
     struct connection *first, *doomed;
@@ -62,7 +62,7 @@ struct connection {
     unsigned failures, requests_none, probes, rekeys;
     struct token_bucket opens, requests, rekey_bucket;
     bool rekeying;
-    bool no_goodbye;   /* a reset says nothing */
+    bool no_farewell;  /* a reset says nothing */
     bool rekey_forced; /* test bench: the re-key interval is to be put back after the next one */
     mono_time rekey_at;
     const char *method; /* that logged in; static */

@@ -1,5 +1,5 @@
 /*
- * auth.h - room: who may enter.
+ * credentials.h - room: who may enter.
  *
  * Holds the credentials that the configuration names (read once by the master, before the workers are made) and answers
  * each method's question. Knows no connection: counting attempts and ending those who exceed them is the connection's

@@ -8,7 +8,7 @@ static int64_t left_us(mono_time since, uint64_t limit_us, mono_time now)
 /* Whether something of ours waits for the client to take it (or to close what we have closed). */
 static bool something_waits(struct connection *c)
 {
-    return c->host.first_hungry != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
+    return c->host.first_queued != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
 }
 
 /* Time to the nearest deadline, and which it is. */

@@ -2,18 +2,18 @@
 
 #include <sys/socket.h>
 
-static void on_bench_reset(void *data)
+static void on_reset(void *data)
 {
     struct connection *c = data;
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(c->pump.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    c->no_goodbye = true;
+    c->no_farewell = true;
     connection_close(c, REASON_TEST_BENCH);
 }
 
 /* libssh has no call for it, but looks at the re-key interval with every packet; one that has never been set is long
  * over. The byte limit takes hold with the new keys. */
-static void on_bench_rekey(void *data, uint64_t bytes)
+static void on_rekey(void *data, uint64_t bytes)
 {
     struct connection *c = data;
     uint32_t second = 1;
@@ -22,7 +22,7 @@ static void on_bench_rekey(void *data, uint64_t bytes)
     c->rekey_forced = true;
 }
 
-static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_wake_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
@@ -32,7 +32,7 @@ static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
     }
 }
 
-static void on_bench_wake(void *data, int64_t us)
+static void on_wake(void *data, int64_t us)
 {
     struct connection *c = data;
     double seconds = (double)us / 1e6;
@@ -45,20 +45,20 @@ static void on_bench_wake(void *data, int64_t us)
     ev_timer_start(c->set->loop, &c->wake);
 }
 
-void wishes_init(struct connection *c)
+void disturb_init(struct connection *c)
 {
-    ev_timer_init(&c->wake, on_wake, 0.0, 0.0);
+    ev_timer_init(&c->wake, on_wake_timer, 0.0, 0.0);
     c->wake.data = c;
 }
 
-void wishes_grant(struct channel_host *host)
+void disturb_grant(struct channel_host *host)
 {
-    host->reset = on_bench_reset;
-    host->rekey_every = on_bench_rekey;
-    host->wake_after = on_bench_wake;
+    host->reset = on_reset;
+    host->rekey_every = on_rekey;
+    host->wake_after = on_wake;
 }
 
-void wishes_rekeyed(struct connection *c)
+void disturb_after_rekey(struct connection *c)
 {
     if (c->rekey_forced) {
         uint32_t seconds = (uint32_t)(c->set->config->rekey_interval_us / 1000000);

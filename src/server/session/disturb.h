@@ -1,5 +1,5 @@
 /*
- * wishes.h - room: what the test bench asks of a whole connection.
+ * disturb.h - room: what the test bench asks of a whole connection.
  *
  * A TCP reset, a key re-exchange, a turn of the pump at a given time. Fills in those functions of the channel host;
  * keeps c->wake.
@@ -9,9 +9,9 @@
 
 #include "server/session/connection.h"
 
-void wishes_init(struct connection *c);
-void wishes_grant(struct channel_host *host);
+void disturb_init(struct connection *c);
+void disturb_grant(struct channel_host *host);
 /* A key exchange has ended. */
-void wishes_rekeyed(struct connection *c);
+void disturb_after_rekey(struct connection *c);
 
 #endif

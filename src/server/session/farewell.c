@@ -4,7 +4,7 @@
 
 #include "sshecho/log.h"
 
-void goodbye_log(struct connection *c)
+void farewell_log(struct connection *c)
 {
     const char *error = ssh_get_error(c->pump.session);
     char text[NET_ADDRESS_TEXT_MAX];
@@ -19,7 +19,7 @@ void goodbye_log(struct connection *c)
         error = "refused by libssh: malformed message, or no algorithm in common";
     }
     log_line(LOG_INFO, "close", log_u64("conn", c->id), log_str("peer", net_print(&c->peer, text, sizeof text)),
-             log_str("reason", stats_close_name(c->reason)),
+             log_str("reason", counters_close_name(c->reason)),
              log_str("phase", connection_phase_name(c->phase_before_close)),
              log_f64("duration_s", mono_s_between(c->accepted_at, mono_now())),
              log_f64("kex_ms", c->kex_us < 0 ? -1.0 : (double)c->kex_us / 1000.0),
@@ -32,7 +32,7 @@ void goodbye_log(struct connection *c)
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */
-void goodbye_say(struct connection *c)
+void farewell_say(struct connection *c)
 {
     static const char *const words[CLOSE_REASON_COUNT] = {
         [REASON_PROTOCOL] = "protocol error",
@@ -51,7 +51,7 @@ void goodbye_say(struct connection *c)
         [REASON_TEST_BENCH] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
-    if (c->no_goodbye || words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
+    if (c->no_farewell || words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
         return;
     }
     (void)ssh_session_set_disconnect_message(c->pump.session, words[c->reason]);

@@ -1,5 +1,5 @@
 /*
- * goodbye.h - room: the last words about and to a client.
+ * farewell.h - room: the last words about and to a client.
  *
  * The CLOSE line of the log, and SSH_MSG_DISCONNECT with its reason.
  */
@@ -9,8 +9,8 @@
 #include "server/session/connection.h"
 
 /* Before anything of the connection is taken apart. */
-void goodbye_log(struct connection *c);
-/* After its channels are gone. Says nothing to a client that has said goodbye itself, or is gone. */
-void goodbye_say(struct connection *c);
+void farewell_log(struct connection *c);
+/* After its channels are gone. Says nothing to a client that has disconnected by itself, or is gone. */
+void farewell_say(struct connection *c);
 
 #endif

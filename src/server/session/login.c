@@ -11,7 +11,7 @@
 
 static int failed(struct connection *c, _Atomic uint64_t *counter, const char *method, const char *user)
 {
-    stats_add(counter, 1);
+    counters_add(counter, 1);
     c->failures++;
     log_line(LOG_DEBUG, "login_failed", log_u64("conn", c->id), log_str("user", user), log_str("method", method),
              log_u64("failures", c->failures));
@@ -40,7 +40,7 @@ static int on_none(ssh_session session, const char *user, void *data)
     if (c->requests_none++ == 0) {
         return SSH_AUTH_DENIED; /* RFC 4252, 5.2: how a client asks which methods there are */
     }
-    return failed(c, &c->set->stats->login_failures_none, "none", user);
+    return failed(c, &c->set->counters->login_failures_none, "none", user);
 }
 
 static int on_password(ssh_session session, const char *user, const char *password, void *data)
@@ -51,7 +51,7 @@ static int on_password(ssh_session session, const char *user, const char *passwo
         credentials_password_ok(c->set->credentials, user, password)) {
         return succeeded(c, "password", user);
     }
-    return failed(c, &c->set->stats->login_failures_password, "password", user);
+    return failed(c, &c->set->counters->login_failures_password, "password", user);
 }
 
 static int on_key(ssh_session session, const char *user, struct ssh_key_struct *key, char state, void *data)
@@ -70,7 +70,7 @@ static int on_key(ssh_session session, const char *user, struct ssh_key_struct *
     if (right && state == SSH_PUBLICKEY_STATE_VALID) {
         return succeeded(c, "publickey", user);
     }
-    return failed(c, &c->set->stats->login_failures_publickey, "publickey", user);
+    return failed(c, &c->set->counters->login_failures_publickey, "publickey", user);
 }
 
 /* RFC 4256: one prompt, the password. Returns true if it has replied. */
@@ -81,7 +81,7 @@ static bool on_keyboard(struct connection *c, ssh_session session, ssh_message m
     static const char *prompts[] = {"Password: "};
     static char echo[] = {0};
     if ((c->set->config->auth_mask & AUTH_KEYBOARD_INTERACTIVE) == 0) {
-        (void)failed(c, &c->set->stats->login_failures_keyboard, "keyboard-interactive", user);
+        (void)failed(c, &c->set->counters->login_failures_keyboard, "keyboard-interactive", user);
         return false;
     }
     if (!is_response) {
@@ -97,7 +97,7 @@ static bool on_keyboard(struct connection *c, ssh_session session, ssh_message m
         succeeded(c, "keyboard-interactive", user) == SSH_AUTH_SUCCESS) {
         return ssh_message_auth_reply_success(message, 0) == SSH_OK;
     }
-    (void)failed(c, &c->set->stats->login_failures_keyboard, "keyboard-interactive", user);
+    (void)failed(c, &c->set->counters->login_failures_keyboard, "keyboard-interactive", user);
     return false;
 }
 
@@ -121,15 +121,15 @@ static int on_message(ssh_session session, ssh_message message, void *data)
         if (ssh_message_subtype(message) == (int)SSH_AUTH_METHOD_INTERACTIVE) {
             return on_keyboard(c, session, message) ? 0 : 1;
         }
-        (void)failed(c, &c->set->stats->login_failures_none, "other", ssh_message_auth_user(message));
+        (void)failed(c, &c->set->counters->login_failures_none, "other", ssh_message_auth_user(message));
         return 1;
     case SSH_REQUEST_CHANNEL_OPEN:
-        stats_add(&c->set->stats->channels_refused, 1);
+        counters_add(&c->set->counters->channels_refused, 1);
         return 1;
     case SSH_REQUEST_CHANNEL:
     case SSH_REQUEST_GLOBAL:
-        stats_add(&c->set->stats->requests, 1);
-        stats_add(&c->set->stats->requests_refused, 1);
+        counters_add(&c->set->counters->requests, 1);
+        counters_add(&c->set->counters->requests_refused, 1);
         (void)c->host.request_allowed(c);
         return 1;
     default:

@@ -1,8 +1,8 @@
 /*
  * login.h - room: the authentication dialogue of a connection.
  *
- * libssh's authentication callbacks: asks auth.h whether credentials are right, counts failures, ends those who fail
- * too often, refuses services and messages nobody offers. Part of a connection's life, in a file of its own.
+ * libssh's authentication callbacks: asks credentials.h whether credentials are right, counts failures, ends those who
+ * fail too often, refuses services and messages nobody offers. Part of a connection's life, in a file of its own.
  */
 #ifndef SERVER_SESSION_LOGIN_H
 #define SERVER_SESSION_LOGIN_H
