@@ -103,7 +103,7 @@ static void test_bench_language(void **state)
 static enum misbehave_verdict ask(struct misbehaviour *misbehaviour, int64_t at_us, uint64_t want, uint64_t *allowed,
                                   int64_t *wait_us)
 {
-    return misbehave_limit(bench, (mono_time){.ns = at_us * NS_PER_US}, want, allowed, wait_us);
+    return misbehave_limit(misbehaviour, (mono_time){.ns = at_us * NS_PER_US}, want, allowed, wait_us);
 }
 
 static void test_delay(void **state)
