@@ -1,5 +1,5 @@
 /* Fuzzes service.h and misbehave.h: the words of an exec or subsystem request. A client chooses them freely; whatever
- * they are, there is a service, and a bench that was understood never lets more pass than there is. */
+ * they are, there is a service, and a misbehaviour that was understood never lets more pass than there is. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +15,15 @@ static void drive(struct misbehaviour *misbehaviour)
     for (unsigned i = 0; i < 50; i++) {
         uint64_t allowed = 0;
         int64_t wait_us = 0;
-        misbehave_arrived(bench, i * 100, now);
+        misbehave_arrived(misbehaviour, i * 100, now);
         waiting += (uint64_t)i * 100;
-        enum misbehave_verdict verdict = misbehave_limit(bench, now, waiting, &allowed, &wait_us);
+        enum misbehave_verdict verdict = misbehave_limit(misbehaviour, now, waiting, &allowed, &wait_us);
         if (verdict > MISBEHAVE_EXIT || wait_us < 0 ||
             (verdict == MISBEHAVE_GO && (allowed == 0 || allowed > waiting) && waiting > 0)) {
             abort();
         }
         if (verdict == MISBEHAVE_GO) {
-            misbehave_passed(bench, allowed);
+            misbehave_passed(misbehaviour, allowed);
             waiting -= allowed;
         }
         now = mono_add_us(now, wait_us > 0 && wait_us < INT64_C(3600) * US_PER_S ? wait_us : US_PER_MS);
