@@ -172,14 +172,14 @@ def test_operations_name_every_figure(serve):
 
 def test_operations_name_every_reason():
     text = (harness.ROOT / "docs" / "operations.md").read_text()
-    header = (harness.ROOT / "src" / "server" / "stats.h").read_text()
+    header = (harness.ROOT / "src" / "server" / "figures" / "counters.h").read_text()
     reasons = re.findall(r'^    X\(\w+, "([a-z-]+)"\)', header, re.M)
     assert len(reasons) > 20
     assert not [each for each in reasons if f"`{each}`" not in text]
 
 
 def test_manual_names_every_word_of_the_test_bench():
-    source = (harness.ROOT / "src" / "server" / "bench.c").read_text()
+    source = (harness.ROOT / "src" / "server" / "channel" / "misbehave.c").read_text()
     text = manual("sshechod.8").partition(".Sh TEST BENCH")[2].partition("\n.Sh ")[0]
     verbs = re.findall(r'"([a-z]+)"', re.search(r"verbs\[VERB_COUNT\] = \{(.*?)\}", source, re.S).group(1))
     keys = re.findall(r'\{VERB_(\w+), "([a-z]+)",', source)
