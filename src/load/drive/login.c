@@ -62,9 +62,22 @@ static int keyboard_interactive(struct login_state *state, ssh_session session, 
     return rc;
 }
 
+/* libssh picks the signature of an RSA key before it asks for the login service, and takes SHA-1, which it then refuses
+ * itself, unless the server has said by then what it accepts. Many servers say so only once our new keys are in use;
+ * the answer to this request comes after that in any case. */
+static int ask_for_service(ssh_session session)
+{
+    int rc = ssh_service_request(session, "ssh-userauth");
+    return rc == SSH_OK ? SSH_AUTH_SUCCESS : rc == SSH_AGAIN ? SSH_AUTH_AGAIN : SSH_AUTH_ERROR;
+}
+
 static int try_method(const struct login_material *material, struct login_state *state, ssh_session session)
 {
     const struct settings *settings = material->settings;
+    int asked = ask_for_service(session);
+    if (asked != SSH_AUTH_SUCCESS) {
+        return asked;
+    }
     switch (settings->auth[state->method]) {
     case AUTH_NONE:
         return ssh_userauth_none(session, NULL);
