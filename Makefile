@@ -169,8 +169,12 @@ deb:
 clean:
 	rm -rf build build-*
 
+# How C and Python are written, and whether they are. PYTHON_FILES are the modules and the scripts that say so in their first line.
+C_FILES = $(shell git ls-files '*.c' '*.h')
+PYTHON_FILES = $(shell git ls-files '*.py'; git grep -lE '^#!.*python3' -- scripts)
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $(C_FILES)
+	black -q $(PYTHON_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
 	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD

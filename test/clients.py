@@ -15,9 +15,29 @@ USER = "tester"
 
 def openssh(server, *arguments, options=(), address=None, user=USER, identity="none"):
     host, port = address or server.address
-    command = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
-               "GlobalKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o",
-               f"IdentityFile={identity}", "-o", "IdentityAgent=none", "-p", str(port), "-l", user]
+    command = [
+        "ssh",
+        "-F",
+        "none",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "GlobalKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        f"IdentityFile={identity}",
+        "-o",
+        "IdentityAgent=none",
+        "-p",
+        str(port),
+        "-l",
+        user,
+    ]
     for each in options:
         command += ["-o", each]
     return [*command, host, *arguments]
@@ -30,8 +50,21 @@ def dbclient(server, *arguments):
 
 def plink(server, *arguments):
     host, port = server.address
-    return ["plink", "-ssh", "-batch", "-T", "-no-antispoof", "-P", str(port), "-hostkey", fingerprint(server), "-l", USER,
-            host, *arguments]
+    return [
+        "plink",
+        "-ssh",
+        "-batch",
+        "-T",
+        "-no-antispoof",
+        "-P",
+        str(port),
+        "-hostkey",
+        fingerprint(server),
+        "-l",
+        USER,
+        host,
+        *arguments,
+    ]
 
 
 def fingerprint(server):
@@ -59,12 +92,12 @@ def run(server, command, data=b"", timeout=60, **more):
         # Dropbear 2022.83's client now and then forgets to leave after its last channel has closed, with any server
         # (seen with OpenSSH's too): it gets another try, what it brings back is judged all the same.
         try:
-            return subprocess.run(command, input=data, capture_output=True, timeout=min(timeout, 25),
-                                  env=environment(server, **more))
+            return subprocess.run(
+                command, input=data, capture_output=True, timeout=min(timeout, 25), env=environment(server, **more)
+            )
         except subprocess.TimeoutExpired:
             pass
-    return subprocess.run(command, input=data, capture_output=True, timeout=timeout,
-                          env=environment(server, **more))
+    return subprocess.run(command, input=data, capture_output=True, timeout=timeout, env=environment(server, **more))
 
 
 def run_many(server, commands_and_data, timeout=90):
@@ -77,8 +110,10 @@ def run_many(server, commands_and_data, timeout=90):
         except Exception as error:  # shown by the test that looks at the result
             results[index] = error
 
-    threads = [threading.Thread(target=one, args=(index, command, data))
-               for index, (command, data) in enumerate(commands_and_data)]
+    threads = [
+        threading.Thread(target=one, args=(index, command, data))
+        for index, (command, data) in enumerate(commands_and_data)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -90,7 +125,9 @@ def assert_echo(result, data):
     assert not isinstance(result, Exception), result
     assert result.returncode == 0, f"exit {result.returncode}: {result.stderr.decode(errors='replace')[-800:]}"
     assert len(result.stdout) == len(data), f"{len(result.stdout)} of {len(data)} bytes: {result.stderr[-400:]}"
-    assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest(), first_difference(result.stdout, data)
+    assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest(), first_difference(
+        result.stdout, data
+    )
 
 
 def first_difference(got, expected):

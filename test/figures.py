@@ -4,7 +4,7 @@ import re
 import urllib.request
 from pathlib import Path
 
-OPTIONS = {"metrics-listen": "127.0.0.1:0"}     # for a server whose metrics are to be read
+OPTIONS = {"metrics-listen": "127.0.0.1:0"}  # for a server whose metrics are to be read
 
 
 def address(server):

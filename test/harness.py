@@ -88,21 +88,36 @@ def cpu_seconds(pid):
 def is_running(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):     # gone before the open, or between open and read
+    except (FileNotFoundError, ProcessLookupError):  # gone before the open, or between open and read
         return False
 
 
 def run_sshechod(*arguments, timeout=20, **more):
     """sshechod run to its end (a check, a refusal): the finished process with text output."""
-    return subprocess.run([str(SSHECHOD), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(
+        [str(SSHECHOD), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        **more,
+    )
 
 
 class Server:
     """One sshechod. options become -o key=value (lists become one -o each)."""
 
-    def __init__(self, directory, options=None, config=None, arguments=(), listen=("127.0.0.1:0",), workers=1,
-                 limit=None, environment=None):
+    def __init__(
+        self,
+        directory,
+        options=None,
+        config=None,
+        arguments=(),
+        listen=("127.0.0.1:0",),
+        workers=1,
+        limit=None,
+        environment=None,
+    ):
         self.directory = Path(directory)
         self.log_path = self.directory / "sshechod.log"
         self.port_file = self.directory / "ports"
@@ -125,7 +140,7 @@ class Server:
         self.command += [str(each) for each in arguments]
         self.environment = {**os.environ, **(environment or {})}
         self.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
-        self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8")    # freed memory is to be seen as freed
+        self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8")  # freed memory is to be seen as freed
         self.limit = limit
         self.process = None
         self.addresses = []
@@ -135,8 +150,15 @@ class Server:
     def start(self, timeout=20):
         log = open(self.log_path, "ab")
         with log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.directory, env=self.environment, preexec_fn=self.limit)
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self.environment,
+                preexec_fn=self.limit,
+            )
         try:
             wait_until(lambda: self.port_file.exists() or self.process.poll() is not None, timeout, "port file")
             assert self.process.poll() is None, f"sshechod ended with {self.process.returncode} at start"
@@ -226,7 +248,7 @@ class Server:
             try:
                 fields = parse_line(text)
             except ValueError:
-                continue    # the last line may be half-written
+                continue  # the last line may be half-written
             if event is not None and fields.get("event") != event:
                 continue
             if all(str(fields.get(key)) == str(value) for key, value in match.items()):

@@ -19,8 +19,8 @@ class Run:
     def __init__(self, server, command, result, code, complaints, cpu_s):
         self.server, self.command, self.result = server.name, command, result
         self.cpu_s = cpu_s
-        self.failure = None     # why the figures do not count
-        self.remark = None      # they count, but this has to be said
+        self.failure = None  # why the figures do not count
+        self.remark = None  # they count, but this has to be said
         errors = dict(result.get("errors", {})) if result else {}
         late = errors.pop("not-issued", None)
         if late and not errors:
@@ -32,8 +32,11 @@ class Run:
             first = next((f"{name}: {each['first']}" for name, each in result.get("errors", {}).items()), "")
             self.failure = f"{count} error{'s' if count != 1 else ''}, first {first}".strip()
         elif code != 0:
-            amiss = [f"{result['summary'][name]} {name.replace('_', ' ')}" for name in ("failed", "timed_out", "unfinished")
-                     if result["summary"].get(name)]
+            amiss = [
+                f"{result['summary'][name]} {name.replace('_', ' ')}"
+                for name in ("failed", "timed_out", "unfinished")
+                if result["summary"].get(name)
+            ]
             none = ["nothing was finished in time"] if not result["summary"].get("started") else []
             self.failure = ", ".join(amiss or none) or (complaints.strip().splitlines() or [f"exit {code}"])[-1]
 
@@ -47,10 +50,14 @@ class Run:
             return None
         if name in NEEDS:
             return self._cost(*NEEDS[name])
-        for prefix, block in (("slip_", "schedule_slip_us"), ("sent_", "latency_uncorrected_us"),
-                              ("handshake_", "handshake_us"), ("", "latency_us")):
-            if name.startswith(prefix) and name[len(prefix):] in self.result.get(block, {}):
-                return self.result[block][name[len(prefix):]]
+        for prefix, block in (
+            ("slip_", "schedule_slip_us"),
+            ("sent_", "latency_uncorrected_us"),
+            ("handshake_", "handshake_us"),
+            ("", "latency_us"),
+        ):
+            if name.startswith(prefix) and name[len(prefix) :] in self.result.get(block, {}):
+                return self.result[block][name[len(prefix) :]]
         return self.summary.get(name)
 
     def _cost(self, what, unit):
@@ -62,14 +69,31 @@ class Run:
 
     def _handshakes(self):
         """Only where sessions come and go: elsewhere they came up before the measured time."""
-        return self.summary["handshakes_per_s"] * self.summary["seconds"] if self.result.get("mode") == "connect" else None
+        return (
+            self.summary["handshakes_per_s"] * self.summary["seconds"] if self.result.get("mode") == "connect" else None
+        )
 
     def as_json(self):
-        names = ["cpu_s_per_gb", "us_per_echo", "ms_per_handshake", "p50", "p99", "slip_p99", "mb_per_s", "echoes_per_s",
-                 "handshakes_per_s", "sessions_up"]
+        names = [
+            "cpu_s_per_gb",
+            "us_per_echo",
+            "ms_per_handshake",
+            "p50",
+            "p99",
+            "slip_p99",
+            "mb_per_s",
+            "echoes_per_s",
+            "handshakes_per_s",
+            "sessions_up",
+        ]
         figures = {name: self.figure(name) for name in names}
-        return {"server": self.server, "command": self.command, "failure": self.failure, "server_cpu_s": self.cpu_s,
-                **{name: value for name, value in figures.items() if value is not None}}
+        return {
+            "server": self.server,
+            "command": self.command,
+            "failure": self.failure,
+            "server_cpu_s": self.cpu_s,
+            **{name: value for name, value in figures.items() if value is not None},
+        }
 
 
 class Load:
@@ -78,7 +102,9 @@ class Load:
     def __init__(self, bench, server, mode, connections, duration_s=None, warmup_s=0.0, extra=(), size=None, nice=0):
         self.bench, self.server = bench, server
         self.json_path = bench.new_file("load.json")
-        self.command = (self._sshload if server.ssh else self._tcp_load)(mode, connections, duration_s, warmup_s, size, extra)
+        self.command = (self._sshload if server.ssh else self._tcp_load)(
+            mode, connections, duration_s, warmup_s, size, extra
+        )
         if nice:
             self.command = ["nice", "-n", str(nice), *self.command]
         self.in_traffic = threading.Event()
@@ -87,8 +113,23 @@ class Load:
 
     def _sshload(self, mode, connections, duration_s, warmup_s, size, extra):
         extra = [str(each) for each in extra]
-        command = [str(self.bench.program("sshload")), "--quiet", "--insecure", "--interval", "50ms", "-m", mode, "-c",
-                   str(connections), "-d", f"{duration_s or 3600:g}s", "-w", f"{warmup_s:g}s", "--json", str(self.json_path)]
+        command = [
+            str(self.bench.program("sshload")),
+            "--quiet",
+            "--insecure",
+            "--interval",
+            "50ms",
+            "-m",
+            mode,
+            "-c",
+            str(connections),
+            "-d",
+            f"{duration_s or 3600:g}s",
+            "-w",
+            f"{warmup_s:g}s",
+            "--json",
+            str(self.json_path),
+        ]
         if "--connecting" not in extra:
             command += ["--connecting", str(self.server.connecting)]
         if size is not None:
@@ -96,15 +137,35 @@ class Load:
         return [*command, *self.server.load_arguments(), *extra, self.server.address]
 
     def _tcp_load(self, mode, connections, duration_s, warmup_s, size, _):
-        command = [str(self.bench.program("tcp-load")), "-m", mode, "-c", str(connections), "-d", f"{duration_s or 3600:g}",
-                   "-w", f"{warmup_s:g}", "-J", str(self.json_path)]
+        command = [
+            str(self.bench.program("tcp-load")),
+            "-m",
+            mode,
+            "-c",
+            str(connections),
+            "-d",
+            f"{duration_s or 3600:g}",
+            "-w",
+            f"{warmup_s:g}",
+            "-J",
+            str(self.json_path),
+        ]
         return [*command, *(["-s", str(size)] if size is not None else []), self.server.address]
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         self.bench.running.add(self.process)
-        self.readers = [threading.Thread(target=self._watch, daemon=True), threading.Thread(target=self._listen, daemon=True)]
+        self.readers = [
+            threading.Thread(target=self._watch, daemon=True),
+            threading.Thread(target=self._listen, daemon=True),
+        ]
         for reader in self.readers:
             reader.start()
         return self
@@ -155,7 +216,9 @@ class Load:
         self.finish(10)
 
 
-def measure(bench, server, mode, connections, duration_s, warmup_s=0.3, extra=(), size=None, label=None, patience_s=120):
+def measure(
+    bench, server, mode, connections, duration_s, warmup_s=0.3, extra=(), size=None, label=None, patience_s=120
+):
     """Runs the load to its end. The server's CPU is that of the measured time alone: no ramp, no warm-up, no drain."""
     if label and server.ssh:
         extra = [*extra, "--label", label]
@@ -179,18 +242,46 @@ def measure_openssh(bench, server, gigabytes, cipher, label):
     of the whole session, login included."""
     host, _, port = server.address.rpartition(":")
     size = int(gigabytes * 1e9)
-    command = ["ssh", "-F", "none", "-T", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
-               "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-i", str(server.identity),
-               "-c", cipher, "-p", port, host.strip("[]"), "cat"]
+    command = [
+        "ssh",
+        "-F",
+        "none",
+        "-T",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "LogLevel=ERROR",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-i",
+        str(server.identity),
+        "-c",
+        cipher,
+        "-p",
+        port,
+        host.strip("[]"),
+        "cat",
+    ]
     before, began = server.group.cpu_s(), time.time()
     stages = []
     try:
         for each in (["head", "-c", str(size), "/dev/zero"], command, ["wc", "-c"]):
-            stages.append(subprocess.Popen(each, stdin=stages[-1].stdout if stages else subprocess.DEVNULL,
-                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True))
+            stages.append(
+                subprocess.Popen(
+                    each,
+                    stdin=stages[-1].stdout if stages else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            )
             bench.running.add(stages[-1])
         for stage in stages[:-1]:
-            stage.stdout.close()        # now only the next stage reads it
+            stage.stdout.close()  # now only the next stage reads it
         counted = int(stages[-1].stdout.read() or 0)
         complaints = stages[1].stderr.read().decode(errors="replace")
         code = [stage.wait() for stage in stages][1]
@@ -223,12 +314,17 @@ def _start_of_traffic(result):
 def holding(bench, server, connections, extra=(), size=None, nice=0, patience_s=180):
     """Sessions that are up and idle in the with block, each after one echo (of size bytes). Yields the load, whose
     `sessions` says how many there are."""
-    load = Load(bench, server, "hold", connections, None, 0.0, (["--sample", "0", *extra] if server.ssh else extra), size, nice)
+    load = Load(
+        bench, server, "hold", connections, None, 0.0, (["--sample", "0", *extra] if server.ssh else extra), size, nice
+    )
     with load:
         load.wait_traffic(patience_s)
         yield load
         load.stop()
         result, code = load.finish(30)
         load.sessions = result["summary"]["sessions_up"] if result else 0
-        load.failure = Run(server, load.command, result, code, load.complaints, None).failure if load.sessions < connections \
+        load.failure = (
+            Run(server, load.command, result, code, load.complaints, None).failure
+            if load.sessions < connections
             else None
+        )

@@ -26,8 +26,11 @@ def first_line(command, pattern=None):
 def describe(bench):
     model = re.search(r"^model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(), re.M)
     memory = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)
-    system = re.search(r'^PRETTY_NAME="?([^"\n]+)', Path("/etc/os-release").read_text(), re.M) \
-        if Path("/etc/os-release").exists() else None
+    system = (
+        re.search(r'^PRETTY_NAME="?([^"\n]+)', Path("/etc/os-release").read_text(), re.M)
+        if Path("/etc/os-release").exists()
+        else None
+    )
     return {
         "cpu": model.group(1) if model else platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
@@ -47,11 +50,13 @@ def describe(bench):
 
 
 def one_line(about):
-    return (f"{about['cpus']} CPUs ({about['cpu']}), {about['memory_mib'] or 0} MiB, {about['system']}, "
-            f"Linux {about['kernel']}, fd limit {about['fd_limit']}, load average before: {about['load_average']:.2f}")
+    return (
+        f"{about['cpus']} CPUs ({about['cpu']}), {about['memory_mib'] or 0} MiB, {about['system']}, "
+        f"Linux {about['kernel']}, fd limit {about['fd_limit']}, load average before: {about['load_average']:.2f}"
+    )
 
 
-CIPHERS = {     # SSH name: what sshload is told beside it, and openssl's names of the passes over each byte
+CIPHERS = {  # SSH name: what sshload is told beside it, and openssl's names of the passes over each byte
     "aes128-gcm@openssh.com": ([], ["aes-128-gcm"]),
     "aes256-gcm@openssh.com": ([], ["aes-256-gcm"]),
     "chacha20-poly1305@openssh.com": ([], ["chacha20-poly1305"]),

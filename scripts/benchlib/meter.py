@@ -100,7 +100,7 @@ class ControlGroup:
             except FileNotFoundError:
                 return
             except OSError:
-                time.sleep(0.02)    # not all of them have been reaped
+                time.sleep(0.02)  # not all of them have been reaped
         print(f"bench: {self.directory} could not be removed", flush=True)
 
 
@@ -111,8 +111,8 @@ class ProcessTree:
 
     def __init__(self, root=None):
         self.root = root
-        self.last = {}      # pid → CPU ticks (its own, and of the children it waited for)
-        self.seen = {}      # pid → when it started, which tells it from a later one with the same number
+        self.last = {}  # pid → CPU ticks (its own, and of the children it waited for)
+        self.seen = {}  # pid → when it started, which tells it from a later one with the same number
 
     def start(self, command, **more):
         return subprocess.Popen(command, **more)
@@ -178,7 +178,7 @@ def pss_kib(pids):
         except PermissionError:
             return None
         except (OSError, AttributeError):
-            continue    # it has ended
+            continue  # it has ended
     return total
 
 
@@ -206,7 +206,7 @@ class Sampler:
         self.samples.append((time.time(), self.group.cpu_s()))
 
     def _run(self):
-        interval = self.INTERVAL_S if self.group.exact else 0.2     # walking /proc is not free
+        interval = self.INTERVAL_S if self.group.exact else 0.2  # walking /proc is not free
         while True:
             self._sample()
             if self.over.wait(interval):

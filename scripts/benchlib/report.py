@@ -50,18 +50,26 @@ class Verdict:
     def row(self):
         def show(value, sign=""):
             return "–" if value is None else f"{sign}{number(value, self.digits)} {self.unit}".rstrip()
+
         sign = "≥ " if self.at_least else "≤ "
         return [self.what, show(self.limit, sign), show(self.goal, sign), show(self.measured), self.state]
 
     def as_json(self):
-        return {"target": self.what, "limit": self.limit, "goal": self.goal, "at_least": self.at_least, "unit": self.unit,
-                "measured": self.measured, "state": self.state}
+        return {
+            "target": self.what,
+            "limit": self.limit,
+            "goal": self.goal,
+            "at_least": self.at_least,
+            "unit": self.unit,
+            "measured": self.measured,
+            "state": self.state,
+        }
 
 
 class Report:
     def __init__(self, title):
         self.title = title
-        self.parts = []     # (kind, heading, header, rows) or ("text", text)
+        self.parts = []  # (kind, heading, header, rows) or ("text", text)
         self.data = {}
 
     def text(self, text):
@@ -74,7 +82,9 @@ class Report:
     def verdicts(self, verdicts):
         if verdicts:
             self.data["verdicts"] = [verdict.as_json() for verdict in verdicts]
-            self.table("Targets", ["target", "limit", "goal", "measured", "verdict"], [verdict.row() for verdict in verdicts])
+            self.table(
+                "Targets", ["target", "limit", "goal", "measured", "verdict"], [verdict.row() for verdict in verdicts]
+            )
 
     # -- output
 
@@ -91,7 +101,14 @@ class Report:
                 out += [rest[0], ""]
             else:
                 heading, header, rows = rest
-                out += [f"**{heading}**", "", _bar(header), _bar(["---"] + ["---:"] * (len(header) - 1)), *map(_bar, rows), ""]
+                out += [
+                    f"**{heading}**",
+                    "",
+                    _bar(header),
+                    _bar(["---"] + ["---:"] * (len(header) - 1)),
+                    *map(_bar, rows),
+                    "",
+                ]
         return "\n".join(out)
 
     def write_json(self, path):
@@ -107,7 +124,7 @@ class Report:
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         old = page.read_text() if page.exists() else ""
         if begin in old and end in old:
-            text = old[:old.index(begin) + len(begin)] + "\n" + text + old[old.index(end):]
+            text = old[: old.index(begin) + len(begin)] + "\n" + text + old[old.index(end) :]
         page.write_text(text)
 
 
@@ -117,7 +134,9 @@ def _bar(cells):
 
 def _aligned(heading, header, rows):
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
     def line(row):
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
         return "  " + "  ".join(cells).rstrip()
+
     return [heading, line(header), "  " + "  ".join("-" * width for width in widths), *map(line, rows)]

@@ -29,8 +29,8 @@ class Server:
     name = title = None
     ssh = True
     forks = False
-    connecting = 16         # handshakes in progress at once
-    anonymous = False       # lets a client in without authentication
+    connecting = 16  # handshakes in progress at once
+    anonymous = False  # lets a client in without authentication
 
     def __init__(self, bench):
         self.bench = bench
@@ -45,8 +45,10 @@ class Server:
     def __enter__(self):
         self.group = meter.ControlGroup.create() or meter.ProcessTree()
         if not self.group.exact:
-            self.bench.warn("no control group can be made here (root can): CPU is summed from /proc, which loses the time "
-                            "of children that nobody waits for; figures of forking servers are too low")
+            self.bench.warn(
+                "no control group can be made here (root can): CPU is summed from /proc, which loses the time "
+                "of children that nobody waits for; figures of forking servers are too low"
+            )
         try:
             self.launch()
             self.wait_ready()
@@ -57,7 +59,7 @@ class Server:
 
     def __exit__(self, *_):
         if self.process is not None and self.process.poll() is None:
-            self.group.pids()       # while their parent still ties them together
+            self.group.pids()  # while their parent still ties them together
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
@@ -69,8 +71,9 @@ class Server:
     def run(self, command):
         self.command = [str(each) for each in command]
         with open(self.log_path, "wb") as log:
-            self.process = self.group.start(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)     # a Ctrl-C is ours to pass on
+            self.process = self.group.start(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )  # a Ctrl-C is ours to pass on
         self.group.adopt(self.process)
 
     def launch(self):
@@ -131,8 +134,22 @@ class Sshechod(Server):
         ports = self.directory / "ports"
         with contextlib.suppress(FileNotFoundError):
             ports.unlink()
-        self.run([self.bench.program("sshechod"), "--config", "/dev/null", "--listen", "127.0.0.1:0", "--port-file", ports,
-                  "--workers", self.workers, "--drain-timeout", "1s", *self.bench.server_options])
+        self.run(
+            [
+                self.bench.program("sshechod"),
+                "--config",
+                "/dev/null",
+                "--listen",
+                "127.0.0.1:0",
+                "--port-file",
+                ports,
+                "--workers",
+                self.workers,
+                "--drain-timeout",
+                "1s",
+                *self.bench.server_options,
+            ]
+        )
         self.wait_for(ports.exists, "get ready")
         self.address = ports.read_text().split()[0]
 
@@ -146,14 +163,26 @@ class OpenSsh(Server):
         if program is None:
             raise Unavailable("no sshd here (Debian: openssh-server)")
         if os.geteuid() == 0:
-            self.bench.borrow_directory(Path("/run/sshd"))      # where sshd confines itself
+            self.bench.borrow_directory(Path("/run/sshd"))  # where sshd confines itself
         host_key = self.bench.make_key(self.directory / "host")
         self.address = f"127.0.0.1:{free_port()}"
         # Debian's bash reads ~/.bashrc when sshd starts it, unless it believes to be the second shell: what people keep
         # there is no cost of sshd's.
-        options = {"SetEnv": "SHLVL=1", "ListenAddress": self.address, "HostKey": host_key, "PidFile": "none", "StrictModes": "no", "UsePAM": "no",
-                   "PermitRootLogin": "yes", "AuthorizedKeysFile": f"{self.identity}.pub", "MaxStartups": 10000,
-                   "MaxSessions": 10000, "UseDNS": "no", "PrintMotd": "no", "PrintLastLog": "no"}
+        options = {
+            "SetEnv": "SHLVL=1",
+            "ListenAddress": self.address,
+            "HostKey": host_key,
+            "PidFile": "none",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PermitRootLogin": "yes",
+            "AuthorizedKeysFile": f"{self.identity}.pub",
+            "MaxStartups": 10000,
+            "MaxSessions": 10000,
+            "UseDNS": "no",
+            "PrintMotd": "no",
+            "PrintLastLog": "no",
+        }
         command = [program, "-D", "-e", "-f", "/dev/null"]
         for key, value in options.items():
             command += ["-o", f"{key}={value}"]
@@ -163,15 +192,17 @@ class OpenSsh(Server):
 class Dropbear(Server):
     name, title = "dropbear", "Dropbear + cat"
     forks = True
-    connecting = 4      # it serves five logins of one address at once and drops the rest
+    connecting = 4  # it serves five logins of one address at once and drops the rest
 
     def launch(self):
         program = shutil.which("dropbear", path=SYSTEM_PATH)
         if program is None:
             raise Unavailable("no dropbear here (Debian: dropbear-bin)")
         if os.geteuid() != 0:
-            raise Unavailable("Dropbear is measured as root only: it reads keys from the home directory alone, and needs one "
-                              "of its own")
+            raise Unavailable(
+                "Dropbear is measured as root only: it reads keys from the home directory alone, and needs one "
+                "of its own"
+            )
         host_key = self.directory / "host"
         subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
         self.address = f"127.0.0.1:{free_port()}"
@@ -184,8 +215,26 @@ class Dropbear(Server):
         (keys / "authorized_keys").chmod(0o600)
         own = pwd.getpwnam(getpass.getuser()).pw_dir
         script = 'mount --bind "$0" "$1" && shift && exec "$@"'
-        self.run(["unshare", "--mount", "sh", "-c", script, home, own, program, "-F", "-E", "-p", self.address, "-r",
-                  host_key, "-P", self.directory / "pid"])
+        self.run(
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                script,
+                home,
+                own,
+                program,
+                "-F",
+                "-E",
+                "-p",
+                self.address,
+                "-r",
+                host_key,
+                "-P",
+                self.directory / "pid",
+            ]
+        )
 
 
 class TcpFloor(Server):
@@ -219,7 +268,7 @@ class Elsewhere(Server):
             raise Unavailable(f"--address {text}: must be NAME=HOST:PORT or NAME=HOST:PORT/PID")
         self.name = self.title = name
         super().__init__(bench)
-        self.anonymous = True       # for all that we know; its key, if it needs one, is given
+        self.anonymous = True  # for all that we know; its key, if it needs one, is given
         self.address = address
         self.pid = int(pid) if pid else None
 
@@ -235,8 +284,12 @@ class Elsewhere(Server):
 
     def load_arguments(self):
         given = self.bench.arguments
-        return ["--request", given.request, *(["--identity", given.identity] if given.identity else []),
-                *(["--user", given.user] if given.user else [])]
+        return [
+            "--request",
+            given.request,
+            *(["--identity", given.identity] if given.identity else []),
+            *(["--user", given.user] if given.user else []),
+        ]
 
     def pss_kib(self):
         return super().pss_kib() if self.group is not None else None

@@ -22,19 +22,40 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def options(description, runs, duration_s, only_names):
     """The options that every driver has; a driver adds its own and parses."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument("--runs", type=_positive(int), metavar="N", help=f"runs of each measurement, of which the median counts "
-                        f"[default {runs}]")
-    parser.add_argument("--duration", type=_positive(float), metavar="S", help=f"seconds of each run [default {duration_s:g}]")
-    parser.add_argument("--quick", action="store_true", help="see that everything works, in less than a minute: one short run "
-                        "each, few sessions; the figures mean little")
+    parser.add_argument(
+        "--runs",
+        type=_positive(int),
+        metavar="N",
+        help=f"runs of each measurement, of which the median counts " f"[default {runs}]",
+    )
+    parser.add_argument(
+        "--duration", type=_positive(float), metavar="S", help=f"seconds of each run [default {duration_s:g}]"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="see that everything works, in less than a minute: one short run "
+        "each, few sessions; the figures mean little",
+    )
     if only_names:
-        parser.add_argument("--only", action="append", metavar="NAME", choices=only_names, default=[],
-                            help=f"only this part, repeatable: {', '.join(only_names)}")
+        parser.add_argument(
+            "--only",
+            action="append",
+            metavar="NAME",
+            choices=only_names,
+            default=[],
+            help=f"only this part, repeatable: {', '.join(only_names)}",
+        )
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured, with every command")
-    parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown: - is stdout; in a page that holds the "
-                        "marks of this benchmark, what is between them is replaced")
-    parser.add_argument("--server-option", action="append", default=[], metavar="ARG",
-                        help="pass this argument to sshechod, repeatable")
+    parser.add_argument(
+        "--markdown",
+        metavar="FILE",
+        help="write the tables as Markdown: - is stdout; in a page that holds the "
+        "marks of this benchmark, what is between them is replaced",
+    )
+    parser.add_argument(
+        "--server-option", action="append", default=[], metavar="ARG", help="pass this argument to sshechod, repeatable"
+    )
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are, without running make")
     parser.set_defaults(default_runs=runs, default_duration=duration_s)
     return parser
@@ -46,6 +67,7 @@ def _positive(kind):
         if value <= 0:
             raise argparse.ArgumentTypeError("must be above 0")
         return value
+
     parse.__name__ = "number"
     return parse
 
@@ -81,9 +103,15 @@ class Bench:
         if self.about["load_average"] > 0.5 * self.about["cpus"]:
             self.warn(f"this machine is busy (load average {self.about['load_average']:.1f}): figures will be off")
         self.report.text("Machine: " + machine.one_line(self.about) + ".")
-        self.report.text("Versions: " + "; ".join(str(self.about[name]) for name in
-                                                  ("sshechod", "libssh", "libev", "openssh", "dropbear", "openssl")
-                                                  if self.about[name]) + ".")
+        self.report.text(
+            "Versions: "
+            + "; ".join(
+                str(self.about[name])
+                for name in ("sshechod", "libssh", "libev", "openssh", "dropbear", "openssl")
+                if self.about[name]
+            )
+            + "."
+        )
         return self
 
     def __exit__(self, *_):
@@ -93,7 +121,9 @@ class Bench:
 
     def make_programs(self):
         if not self.arguments.no_build:
-            done = subprocess.run(["make", "-s", "-j", str(os.cpu_count()), f"BUILD={self.build}", "all", "bench-tools"], cwd=ROOT)
+            done = subprocess.run(
+                ["make", "-s", "-j", str(os.cpu_count()), f"BUILD={self.build}", "all", "bench-tools"], cwd=ROOT
+            )
             if done.returncode != 0:
                 raise SystemExit(f"{self.name}: the build failed, see above (packages: scripts/install-deps bench)")
         for name in ("sshechod", "sshload", "tcp-echo", "tcp-load"):
@@ -169,12 +199,24 @@ class Bench:
             self.report.text("Notes:\n" + "\n".join(f"- {text}" for text in self.warnings + self.notes))
         took = time.monotonic() - self.began
         command = shlex.join([f"scripts/{self.name}", *sys.argv[1:]])
-        self.report.text(f"Made by `{command}` in {took:.0f} s: {self.runs} run(s) of {self.duration_s:g} s, the servers taking "
-                         "turns; median (least–most).")
-        self.report.data.update({
-            "schema": f"{self.name}/1", "command": [f"scripts/{self.name}", *sys.argv[1:]], "machine": self.about,
-            "runs": self.runs, "duration_s": self.duration_s, "quick": self.quick, "warnings": self.warnings,
-            "notes": self.notes, "seconds": round(took, 1), "records": self.records})
+        self.report.text(
+            f"Made by `{command}` in {took:.0f} s: {self.runs} run(s) of {self.duration_s:g} s, the servers taking "
+            "turns; median (least–most)."
+        )
+        self.report.data.update(
+            {
+                "schema": f"{self.name}/1",
+                "command": [f"scripts/{self.name}", *sys.argv[1:]],
+                "machine": self.about,
+                "runs": self.runs,
+                "duration_s": self.duration_s,
+                "quick": self.quick,
+                "warnings": self.warnings,
+                "notes": self.notes,
+                "seconds": round(took, 1),
+                "records": self.records,
+            }
+        )
         if self.arguments.markdown != "-":
             print(self.report.as_text())
         if self.arguments.json:

@@ -18,10 +18,10 @@ from harness import wait_until
 
 PING_BYTES = 64
 PAUSE_SECONDS = 0.004
-NOISE_FLOOR_SECONDS = 0.030     # a p99 below this says nothing on a machine that does other work
+NOISE_FLOOR_SECONDS = 0.030  # a p99 below this says nothing on a machine that does other work
 RATIO = 2.0
-OUTLIERS = 2                    # echoes that may be later, however few there were: a short test has no p99
-EXCESS_SECONDS = 0.3            # but all the lateness together is not more than this
+OUTLIERS = 2  # echoes that may be later, however few there were: a short test has no p99
+EXCESS_SECONDS = 0.3  # but all the lateness together is not more than this
 
 
 def ping(address, pipe):
@@ -88,7 +88,7 @@ class Arena:
         self.reference = reference
         self.server = None
         self.control = None
-        self.control_survives = True    # a test that brings down its worker on purpose says otherwise
+        self.control_survives = True  # a test that brings down its worker on purpose says otherwise
         self.returns_to_base = True
         self.before = []
         self.floor_seconds = NOISE_FLOOR_SECONDS
@@ -124,29 +124,39 @@ class Arena:
             assert client.echo(channel, b"afterwards") == b"afterwards"
 
     def check_latency(self, during, reference):
-        busy = max(1.0, os.getloadavg()[0] / os.cpu_count())    # others want the processors, too
+        busy = max(1.0, os.getloadavg()[0] / os.cpu_count())  # others want the processors, too
         floor = self.floor_seconds * (5 if harness.is_sanitized() else 1) * busy
         allowed = max(RATIO * p99(self.before), RATIO * p99(reference), floor)
 
         def lateness(times):
             late = [each for each in times if each > allowed]
             return len(late), sum(late) - allowed * len(late)
+
         late, excess = lateness(during)
         reference_late, reference_excess = lateness(reference)
-        assert (late <= max(OUTLIERS, len(during) * 0.01) + RATIO * reference_late
-                and excess <= EXCESS_SECONDS * busy + allowed + RATIO * reference_excess), (
+        assert (
+            late <= max(OUTLIERS, len(during) * 0.01) + RATIO * reference_late
+            and excess <= EXCESS_SECONDS * busy + allowed + RATIO * reference_excess
+        ), (
             f"{late} of {len(during)} echoes of the control session took more than {allowed * 1000:.1f} ms, the "
             f"slowest {max(during) * 1000:.1f} ms; p99 was {p99(self.before) * 1000:.1f} ms before, and meanwhile, on a "
-            f"server that nobody attacks, p99 {p99(reference) * 1000:.1f} ms, slowest {max(reference) * 1000:.1f} ms")
+            f"server that nobody attacks, p99 {p99(reference) * 1000:.1f} ms, slowest {max(reference) * 1000:.1f} ms"
+        )
 
     def check_base(self):
         for pid, base in self.base_fds.items():
-            wait_until(lambda: harness.fd_count(pid) <= base, 10,
-                       lambda: f"return to {base} fds in worker {pid}, which has {harness.fd_count(pid)}")
+            wait_until(
+                lambda: harness.fd_count(pid) <= base,
+                10,
+                lambda: f"return to {base} fds in worker {pid}, which has {harness.fd_count(pid)}",
+            )
         slack = 64 * 1024 if harness.is_sanitized() else 2048
         for pid, base in self.base_rss.items():
-            wait_until(lambda: harness.rss_kib(pid) <= base * 1.05 + slack, 5,
-                       lambda: f"return to {base} KiB in worker {pid}, which has {harness.rss_kib(pid)}")
+            wait_until(
+                lambda: harness.rss_kib(pid) <= base * 1.05 + slack,
+                5,
+                lambda: f"return to {base} KiB in worker {pid}, which has {harness.rss_kib(pid)}",
+            )
 
     def reason(self, expected, timeout=10):
         """Waits for a connection to be closed for a reason (one of several, separated by |)."""
@@ -154,8 +164,13 @@ class Arena:
 
         def found():
             return [line for line in self.server.lines("close") if line["reason"] in wanted]
-        wait_until(found, timeout, lambda: f"a CLOSE line with reason {expected}; there are "
-                                           f"{[line['reason'] for line in self.server.lines('close')]}")
+
+        wait_until(
+            found,
+            timeout,
+            lambda: f"a CLOSE line with reason {expected}; there are "
+            f"{[line['reason'] for line in self.server.lines('close')]}",
+        )
 
     def finish(self):
         if self.control:
@@ -168,6 +183,7 @@ def hand_made(server, **options):
 
     def keep(payload):
         client.peer_kexinit = payload
+
     client.take_kexinit = keep
     return client
 

@@ -8,9 +8,24 @@ import harness
 import rawssh
 from arena import assert_ended
 from passwords import hashed
-from rawssh import (CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, GLOBAL_REQUEST,
-                    SERVICE_REQUEST, USERAUTH_INFO_REQUEST, USERAUTH_INFO_RESPONSE,
-                    USERAUTH_REQUEST, USERAUTH_SUCCESS, boolean, byte, mpint, pattern, string, u32)
+from rawssh import (
+    CHANNEL_FAILURE,
+    CHANNEL_OPEN,
+    CHANNEL_OPEN_CONFIRMATION,
+    CHANNEL_SUCCESS,
+    GLOBAL_REQUEST,
+    SERVICE_REQUEST,
+    USERAUTH_INFO_REQUEST,
+    USERAUTH_INFO_RESPONSE,
+    USERAUTH_REQUEST,
+    USERAUTH_SUCCESS,
+    boolean,
+    byte,
+    mpint,
+    pattern,
+    string,
+    u32,
+)
 
 SHORT = {"login-timeout": "2s"}
 
@@ -37,10 +52,16 @@ def test_row_17_messages_of_a_server_before_login(arena, code, after_service):
     assert CHANNEL_OPEN_CONFIRMATION not in client.messages
 
 
-@pytest.mark.parametrize("message", [byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768),
-                                     byte(GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True) + string("") + u32(0),
-                                     byte(94) + u32(0) + string("data"), byte(98) + u32(0) + string("shell") + boolean(True)],
-                         ids=["open", "global", "data", "request"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768),
+        byte(GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True) + string("") + u32(0),
+        byte(94) + u32(0) + string("data"),
+        byte(98) + u32(0) + string("shell") + boolean(True),
+    ],
+    ids=["open", "global", "data", "request"],
+)
 def test_row_18_connection_messages_before_login(arena, message):
     server = arena.start(options=SHORT)
     client = rawssh.Client(server.address)
@@ -50,8 +71,11 @@ def test_row_18_connection_messages_before_login(arena, message):
     assert not {CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, CHANNEL_FAILURE} & set(client.messages)
 
 
-@pytest.mark.parametrize("service", ["", "ssh-connection", "no-such-service", "x" * 30000, "ssh-userauth\x00"],
-                         ids=["empty", "connection", "unknown", "long", "NUL"])
+@pytest.mark.parametrize(
+    "service",
+    ["", "ssh-connection", "no-such-service", "x" * 30000, "ssh-userauth\x00"],
+    ids=["empty", "connection", "unknown", "long", "NUL"],
+)
 def test_row_19_unknown_services(arena, service):
     server = arena.start(options=SHORT)
     client = rawssh.Client(server.address)
@@ -65,8 +89,14 @@ def test_row_19_user_and_service_change_between_attempts(guarded):
     client = rawssh.Client(server.address)
     assert not client.auth_password("alice", "wrong")
     assert not client.auth_password("bob", "secret"), "the password of another user was taken"
-    client.send(byte(USERAUTH_REQUEST) + string("alice") + string("no-such-service") + string("password")
-                + boolean(False) + string("secret"))
+    client.send(
+        byte(USERAUTH_REQUEST)
+        + string("alice")
+        + string("no-such-service")
+        + string("password")
+        + boolean(False)
+        + string("secret")
+    )
     client.idle(0.5)
     client.close()
     assert not client.authenticated, "authenticated for a service that does not exist"
@@ -84,7 +114,9 @@ def test_row_20_flood_of_attempts(guarded, arena, method):
             client.send(client.auth_request("alice", "password", boolean(False) + string(guess)))
         else:
             blob = string("ssh-ed25519") + string(pattern(32, turn))
-            client.send(client.auth_request("alice", "publickey", boolean(False) + string("ssh-ed25519") + string(blob)))
+            client.send(
+                client.auth_request("alice", "publickey", boolean(False) + string("ssh-ed25519") + string(blob))
+            )
         if client.closed:
             break
         if turn % 100 == 99:
@@ -99,19 +131,25 @@ def test_row_21_authentication_after_success(arena):
     client = rawssh.Client(server.address).login()
     channel = client.shell()
     before = len(client.auth_events)
-    for method, body in (("none", b""), ("password", boolean(False) + string("x")),
-                         ("publickey", boolean(False) + string("ssh-ed25519") + string("x"))):
+    for method, body in (
+        ("none", b""),
+        ("password", boolean(False) + string("x")),
+        ("publickey", boolean(False) + string("ssh-ed25519") + string("x")),
+    ):
         client.send(client.auth_request("other", method, body))
     try:
         assert client.echo(channel, b"still in") == b"still in"
         assert len(client.auth_events) == before, "authentication after success was answered"
         client.close()
     except ConnectionError:
-        client.close()      # libssh may end it as a protocol error: allowed, as long as nobody else notices
+        client.close()  # libssh may end it as a protocol error: allowed, as long as nobody else notices
 
 
-@pytest.mark.parametrize("count, answers", [(0, 0), (2, 2), (5, 5), (2**32 - 1, 1), (2**31, 0), (1, 0)],
-                         ids=["none", "two", "five", "2^32-1", "2^31", "missing"])
+@pytest.mark.parametrize(
+    "count, answers",
+    [(0, 0), (2, 2), (5, 5), (2**32 - 1, 1), (2**31, 0), (1, 0)],
+    ids=["none", "two", "five", "2^32-1", "2^31", "missing"],
+)
 def test_row_22_wrong_number_of_responses(guarded, count, answers):
     server = guarded()
     client = rawssh.Client(server.address)
@@ -157,7 +195,7 @@ def bad_keys():
 def test_row_23_bad_keys(arena, kind):
     """Whatever the key, its signature is no signature: nobody gets in, and the check costs little."""
     options = {"auth-methods": "none,publickey", "auth-attempts": 50}
-    if kind == "ed25519-zero":      # a point of small order: "signatures" by it verify; it is not anybody's key, though
+    if kind == "ed25519-zero":  # a point of small order: "signatures" by it verify; it is not anybody's key, though
         options["authorized-keys"] = "/dev/null"
     server = arena.start(options=options)
     blob = bad_keys()[kind]
@@ -166,8 +204,11 @@ def test_row_23_bad_keys(arena, kind):
     client = rawssh.Client(server.address)
     client.service()
     for signature in (bytes(64), b"", b"\xff" * 2048):
-        client.send(client.auth_request("x", "publickey", boolean(True) + string(name) + string(blob)
-                                        + string(string(name) + string(signature))))
+        client.send(
+            client.auth_request(
+                "x", "publickey", boolean(True) + string(name) + string(blob) + string(string(name) + string(signature))
+            )
+        )
     client.idle(0.5)
     assert not client.authenticated
     assert harness.cpu_seconds(server.worker) - before < 0.5
@@ -203,7 +244,8 @@ def test_row_23_signature_by_another_algorithm(arena):
     blob = string("ssh-rsa") + mpint(numbers.e) + mpint(numbers.n)
     client = rawssh.Client(server.address)
     body = boolean(True) + string("ssh-rsa") + string(blob)
-    signed = key.sign(string(client.session_id) + client.auth_request("x", "publickey", body), padding.PKCS1v15(),
-                      hashes.SHA1())
+    signed = key.sign(
+        string(client.session_id) + client.auth_request("x", "publickey", body), padding.PKCS1v15(), hashes.SHA1()
+    )
     signature = body + string(string("ssh-rsa") + string(signed))
     assert_refused(client, lambda: client.auth("x", "publickey", signature)[0] == USERAUTH_SUCCESS)

@@ -9,9 +9,23 @@ import pytest
 import harness
 import rawssh
 from arena import assert_ended, hand_made
-from rawssh import (CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_REQUEST,
-                    CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, IGNORE, SERVICE_REQUEST, USERAUTH_REQUEST, boolean, byte,
-                    pattern, string, u32)
+from rawssh import (
+    CHANNEL_DATA,
+    CHANNEL_EOF,
+    CHANNEL_EXTENDED_DATA,
+    CHANNEL_OPEN,
+    CHANNEL_REQUEST,
+    CHANNEL_WINDOW_ADJUST,
+    GLOBAL_REQUEST,
+    IGNORE,
+    SERVICE_REQUEST,
+    USERAUTH_REQUEST,
+    boolean,
+    byte,
+    pattern,
+    string,
+    u32,
+)
 
 SHORT = {"banner-timeout": "1s", "kex-timeout": "1s", "login-timeout": "2s"}
 
@@ -27,8 +41,9 @@ def test_row_1_silence_after_connect(arena):
     arena.reason("banner-timeout")
 
 
-@pytest.mark.parametrize("phase, reason", [("banner", "banner-timeout"), ("kexinit", "kex-timeout|login-timeout"),
-                                           ("auth", "login-timeout")])
+@pytest.mark.parametrize(
+    "phase, reason", [("banner", "banner-timeout"), ("kexinit", "kex-timeout|login-timeout"), ("auth", "login-timeout")]
+)
 def test_row_2_one_byte_at_a_time(arena, phase, reason):
     """Progress does not reset the deadline of a phase."""
     server = arena.start(options=SHORT)
@@ -54,12 +69,22 @@ def test_row_2_one_byte_at_a_time(arena, phase, reason):
     arena.reason(reason)
 
 
-@pytest.mark.parametrize("line", [b"SSH-1.5-old\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n", b"\n",
-                                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\n",
-                                  b"SSH-2.0\n", b"SSH-\r\n", b"ssh-2.0-lower\r\n",
-                                  b"SSH-2.0-" + b"x" * 300 + b"\r\n", b"x" * (1 << 20)],
-                         ids=["SSH-1.5", "HTTP", "empty", "newline", "TLS", "no-dash", "no-version", "lower-case",
-                              "300", "1MiB"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"SSH-1.5-old\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n",
+        b"\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\n",
+        b"SSH-2.0\n",
+        b"SSH-\r\n",
+        b"ssh-2.0-lower\r\n",
+        b"SSH-2.0-" + b"x" * 300 + b"\r\n",
+        b"x" * (1 << 20),
+    ],
+    ids=["SSH-1.5", "HTTP", "empty", "newline", "TLS", "no-dash", "no-version", "lower-case", "300", "1MiB"],
+)
 def test_row_3_bad_version_lines(arena, line):
     server = arena.start(options=SHORT)
     client = hand_made(server)
@@ -80,8 +105,11 @@ def test_row_3_version_lines_that_are_allowed(arena, line):
     client.close()
 
 
-@pytest.mark.parametrize("line", [b"SSH-2.0-nul\x00inside\r\n", b"SSH-2.0-\xff\xfe\x80 eight bit\r\n",
-                                  b"SSH-2.0-" + b"\x1b[2J" * 20 + b"\r\n"], ids=["NUL", "8-bit", "escape"])
+@pytest.mark.parametrize(
+    "line",
+    [b"SSH-2.0-nul\x00inside\r\n", b"SSH-2.0-\xff\xfe\x80 eight bit\r\n", b"SSH-2.0-" + b"\x1b[2J" * 20 + b"\r\n"],
+    ids=["NUL", "8-bit", "escape"],
+)
 def test_row_3_odd_version_lines_end_or_work(arena, line):
     server = arena.start(options=SHORT)
     client = hand_made(server)
@@ -145,7 +173,7 @@ def test_row_7_padding(arena, when, padding):
     client.send_raw(client.frame(byte(SERVICE_REQUEST) + string("ssh-userauth"), padding=padding))
     client.idle(0.1)
     if not client.closed and padding < 4:
-        client.close()      # libssh takes less padding than the RFC asks for: harmless
+        client.close()  # libssh takes less padding than the RFC asks for: harmless
         return
     assert_ended(client, 6)
 
@@ -166,19 +194,40 @@ def whole_messages(remote):
         byte(GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True) + string("127.0.0.1") + u32(0),
         byte(GLOBAL_REQUEST) + string("keepalive@openssh.com") + boolean(True),
         byte(CHANNEL_OPEN) + string("session") + u32(77) + u32(1000) + u32(32768),
-        byte(CHANNEL_OPEN) + string("direct-tcpip") + u32(78) + u32(1000) + u32(32768) + string("h") + u32(1)
-        + string("o") + u32(2),
+        byte(CHANNEL_OPEN)
+        + string("direct-tcpip")
+        + u32(78)
+        + u32(1000)
+        + u32(32768)
+        + string("h")
+        + u32(1)
+        + string("o")
+        + u32(2),
         byte(CHANNEL_DATA) + number + string("data"),
         byte(CHANNEL_EXTENDED_DATA) + number + u32(1) + string("data"),
         byte(CHANNEL_WINDOW_ADJUST) + number + u32(5),
-        byte(CHANNEL_REQUEST) + number + string("pty-req") + boolean(True) + string("xterm") + u32(80) + u32(24) + u32(0)
-        + u32(0) + string("\x00"),
+        byte(CHANNEL_REQUEST)
+        + number
+        + string("pty-req")
+        + boolean(True)
+        + string("xterm")
+        + u32(80)
+        + u32(24)
+        + u32(0)
+        + u32(0)
+        + string("\x00"),
         byte(CHANNEL_REQUEST) + number + string("env") + boolean(True) + string("A") + string("B"),
         byte(CHANNEL_REQUEST) + number + string("exec") + boolean(True) + string("cat"),
         byte(CHANNEL_REQUEST) + number + string("subsystem") + boolean(True) + string("sftp"),
         byte(CHANNEL_REQUEST) + number + string("window-change") + boolean(False) + u32(1) + u32(2) + u32(3) + u32(4),
         byte(CHANNEL_REQUEST) + number + string("signal") + boolean(False) + string("INT"),
-        byte(CHANNEL_REQUEST) + number + string("x11-req") + boolean(True) + boolean(False) + string("a") + string("b")
+        byte(CHANNEL_REQUEST)
+        + number
+        + string("x11-req")
+        + boolean(True)
+        + boolean(False)
+        + string("a")
+        + string("b")
         + u32(0),
         byte(CHANNEL_EOF) + number,
         byte(USERAUTH_REQUEST) + string("u") + string("ssh-connection") + string("none"),
@@ -213,10 +262,14 @@ def test_row_8_truncated_messages_after_login(arena):
 @pytest.mark.parametrize("method", ["password", "publickey", "keyboard-interactive"])
 def test_row_8_truncated_messages_before_login(arena, method):
     server = arena.start()
-    body = {"password": boolean(False) + string("secret"),
-            "publickey": boolean(True) + string("ssh-ed25519") + string(string("ssh-ed25519") + string(bytes(32)))
-            + string(string("ssh-ed25519") + string(bytes(64))),
-            "keyboard-interactive": string("") + string("")}[method]
+    body = {
+        "password": boolean(False) + string("secret"),
+        "publickey": boolean(True)
+        + string("ssh-ed25519")
+        + string(string("ssh-ed25519") + string(bytes(32)))
+        + string(string("ssh-ed25519") + string(bytes(64))),
+        "keyboard-interactive": string("") + string(""),
+    }[method]
     client = None
     whole = byte(USERAUTH_REQUEST) + string("user") + string("ssh-connection") + string(method) + body
     for cut in range(1, len(whole), 1 if len(whole) < 100 else 3):
@@ -262,8 +315,13 @@ def test_row_8_random_messages(arena):
         client.close()
 
 
-CIPHERS = [("aes128-gcm@openssh.com", None), ("aes256-gcm@openssh.com", None), ("chacha20-poly1305@openssh.com", None),
-           ("aes128-ctr", "hmac-sha2-256"), ("aes256-ctr", "hmac-sha2-512-etm@openssh.com")]
+CIPHERS = [
+    ("aes128-gcm@openssh.com", None),
+    ("aes256-gcm@openssh.com", None),
+    ("chacha20-poly1305@openssh.com", None),
+    ("aes128-ctr", "hmac-sha2-256"),
+    ("aes256-ctr", "hmac-sha2-512-etm@openssh.com"),
+]
 
 
 @pytest.mark.parametrize("where", ["length", "payload", "tag"])
@@ -278,7 +336,7 @@ def test_row_9_one_flipped_bit(arena, cipher, mac, where):
     wire[{"length": 2, "payload": 20, "tag": -3}[where]] ^= 0x10
     client.send_raw(bytes(wire))
     if where == "length":
-        client.send_raw(bytes(wire) * 2000)    # so that a longer packet is complete
+        client.send_raw(bytes(wire) * 2000)  # so that a longer packet is complete
     assert_ended(client, 10)
     assert channel.received == received, "bytes of a forged packet came back"
     arena.reason("protocol|reset")
@@ -288,7 +346,7 @@ def test_row_28_data_packet_larger_than_our_maximum(arena):
     server = arena.start()
     client = rawssh.Client(server.address).login()
     channel = client.shell()
-    client.echo(channel, pattern(100_000))      # the window is wide by now
+    client.echo(channel, pattern(100_000))  # the window is wide by now
     received = channel.received
     try:
         channel.send_data(pattern(200_000))

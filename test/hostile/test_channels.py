@@ -8,9 +8,28 @@ import harness
 import rawssh
 from arena import assert_ended
 from harness import wait_until
-from rawssh import (CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN, CHANNEL_REQUEST,
-                    CHANNEL_WINDOW_ADJUST, DEBUG, DISCONNECT, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE, REQUEST_SUCCESS,
-                    STDERR, UNIMPLEMENTED, boolean, byte, pattern, string, u32)
+from rawssh import (
+    CHANNEL_CLOSE,
+    CHANNEL_DATA,
+    CHANNEL_EOF,
+    CHANNEL_EXTENDED_DATA,
+    CHANNEL_OPEN,
+    CHANNEL_REQUEST,
+    CHANNEL_WINDOW_ADJUST,
+    DEBUG,
+    DISCONNECT,
+    GLOBAL_REQUEST,
+    IGNORE,
+    REQUEST_FAILURE,
+    REQUEST_SUCCESS,
+    STDERR,
+    UNIMPLEMENTED,
+    boolean,
+    byte,
+    pattern,
+    string,
+    u32,
+)
 
 LARGEST = 2**32 - 1
 
@@ -49,7 +68,7 @@ def test_row_24_maximum_packet_sizes(arena, max_packet):
 def test_row_24_maximum_packet_size_10(arena):
     """A spin in libssh 0.10.6: the watchdog replaces the worker, the other worker's sessions never notice."""
     server = arena.start(workers=2)
-    arena.control_survives = arena.returns_to_base = False     # it may be on the worker that is lost
+    arena.control_survives = arena.returns_to_base = False  # it may be on the worker that is lost
     workers = server.workers()
     held = [login(server) for _ in range(8)]
     channels = [client.shell() for client in held]
@@ -131,7 +150,7 @@ def test_row_27_beyond_our_window(arena, excess, ended):
     channel.outgoing.clear()
     more = int(channel.granted * excess)
     if excess > 0 and "libssh 0.10" not in harness.run_sshechod("--version").stdout:
-        ended = True    # later ones look after the window themselves, and tolerate nothing
+        ended = True  # later ones look after the window themselves, and tolerate nothing
     while more > 0 and not client.closed:
         channel.send_data(bytes(min(more, 32768)))
         more -= 32768
@@ -226,7 +245,12 @@ AFTER_CLOSE = {
     "eof": lambda c: byte(CHANNEL_EOF) + u32(c.remote),
     "close": lambda c: byte(CHANNEL_CLOSE) + u32(c.remote),
     "adjust": lambda c: byte(CHANNEL_WINDOW_ADJUST) + u32(c.remote) + u32(1000),
-    "request": lambda c: byte(CHANNEL_REQUEST) + u32(c.remote) + string("env") + boolean(True) + string("A") + string("B"),
+    "request": lambda c: byte(CHANNEL_REQUEST)
+    + u32(c.remote)
+    + string("env")
+    + boolean(True)
+    + string("A")
+    + string("B"),
     "exec": lambda c: byte(CHANNEL_REQUEST) + u32(c.remote) + string("exec") + boolean(True) + string("cat"),
 }
 
@@ -324,8 +348,11 @@ def test_row_37_flood_of_opens_over_the_limit(arena):
         client.channels[number] = rawssh.Channel(client, number, 1000, 32768)
         if len(client.out) > 100_000:
             client.wait(lambda: len(client.out) < 50_000, what="room for more")
-    client.wait(lambda: all(each.opened for each in client.channels.values()) and len(client.channels) <= 10, 30,
-                "an answer to each open")
+    client.wait(
+        lambda: all(each.opened for each in client.channels.values()) and len(client.channels) <= 10,
+        30,
+        "an answer to each open",
+    )
     assert harness.rss_kib(server.worker) - before < 8192 * (4 if harness.is_sanitized() else 1)
     client.close()
 
@@ -381,7 +408,7 @@ def test_row_43_keepalives_and_pings(arena):
     for _ in range(500):
         client.send(byte(GLOBAL_REQUEST) + string("keepalive@openssh.com") + boolean(True))
     for _ in range(20):
-        client.send(byte(192) + string("ping"))     # SSH_MSG_PING of ping@openssh.com, which nobody offered
+        client.send(byte(192) + string("ping"))  # SSH_MSG_PING of ping@openssh.com, which nobody offered
     client.wait(lambda: len(client.global_replies) == 500, what="a reply to each keepalive")
     if not client.closed:
         assert client.echo(channel, b"x") == b"x"
@@ -407,9 +434,15 @@ def test_row_43_unasked_replies(arena, code):
     discard(client)
 
 
-@pytest.mark.parametrize("message", [byte(IGNORE) + string(b"x" * 100),
-                                     byte(DEBUG) + boolean(True) + string("\x1b[2Jforged\nline") + string("en"),
-                                     byte(UNIMPLEMENTED) + u32(3)], ids=["ignore", "debug", "unimplemented"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        byte(IGNORE) + string(b"x" * 100),
+        byte(DEBUG) + boolean(True) + string("\x1b[2Jforged\nline") + string("en"),
+        byte(UNIMPLEMENTED) + u32(3),
+    ],
+    ids=["ignore", "debug", "unimplemented"],
+)
 def test_row_44_floods_of_nothing(arena, message):
     server = arena.start()
     client = login(server)

@@ -43,6 +43,7 @@ def test_row_52_out_of_file_descriptors(serve):
                 return client.login().echo(client.shell(), b"x") == b"x"
         except (ConnectionError, AssertionError):
             return False
+
     wait_until(served, 10, "service after the crowd has gone")
     assert first.echo(channel, b"y") == b"y"
     first.close()
@@ -89,8 +90,10 @@ def test_row_54_accept_errors(serve, shim, error):
 def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
     """One allocation in `every` fails in the worker: clients are lost, the server never is."""
     switch = Switch(tmp_path)
-    server = serve(environment={"LD_PRELOAD": str(shim), "FAULT_MALLOC": str(every), "FAULT_SWITCH": str(switch.path)},
-                   options={"login-timeout": "2s", "banner-timeout": "1s", "kex-timeout": "2s"})
+    server = serve(
+        environment={"LD_PRELOAD": str(shim), "FAULT_MALLOC": str(every), "FAULT_SWITCH": str(switch.path)},
+        options={"login-timeout": "2s", "banner-timeout": "1s", "kex-timeout": "2s"},
+    )
     done = failed = 0
     switch.set(1)
     for _ in range(40):
@@ -103,7 +106,7 @@ def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
                 channel = client.shell()
                 got = client.echo(channel, data, 5)
             done += 1
-        except Exception:   # lost, refused, late, badly signed: all allowed. Wrong bytes are not.
+        except Exception:  # lost, refused, late, badly signed: all allowed. Wrong bytes are not.
             failed += 1
         assert got == data
     switch.set(0)
@@ -115,6 +118,7 @@ def test_row_53_allocations_fail_in_every_phase(serve, shim, tmp_path, every):
                 return client.login().echo(client.shell(), b"x") == b"x"
         except (ConnectionError, AssertionError, OSError):
             return False
+
     wait_until(served, 15, "service after memory is back")
     assert failed, f"the faults hit nothing, {done} sessions went through"
 
@@ -143,6 +147,7 @@ def test_row_53_address_space_limit(serve):
                 return client.login().echo(client.shell(), b"x") == b"x"
         except (ConnectionError, AssertionError, OSError):
             return False
+
     wait_until(served, 15, "service again")
 
 
@@ -210,6 +215,7 @@ def test_signals_to_a_worker_do_not_stop_the_service(serve):
                     return client.login().echo(client.shell(), b"x") == b"x"
             except (ConnectionError, OSError):
                 return False
+
         wait_until(served, 10, f"service after {number.name} to the worker")
 
 
@@ -217,8 +223,10 @@ def test_signals_to_a_worker_do_not_stop_the_service(serve):
 def test_row_57_clock_steps(serve, shim, tmp_path, step):
     """The wall clock jumps by an hour: no deadline fires, none is put off."""
     clock = Switch(tmp_path)
-    server = serve(environment={"LD_PRELOAD": str(shim), "FAULT_CLOCK": "1", "FAULT_SWITCH": str(clock.path)},
-                   options={"login-timeout": "2s", "idle-timeout": "100s"})
+    server = serve(
+        environment={"LD_PRELOAD": str(shim), "FAULT_CLOCK": "1", "FAULT_SWITCH": str(clock.path)},
+        options={"login-timeout": "2s", "idle-timeout": "100s"},
+    )
     held = rawssh.Client(server.address).login()
     channel = held.shell()
     held.echo(channel, b"x")

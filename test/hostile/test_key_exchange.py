@@ -8,16 +8,31 @@ import pytest
 import harness
 import rawssh
 from arena import assert_ended, exchanged_kexinit, hand_made
-from rawssh import (DEBUG, IGNORE, KEX_ECDH_INIT, KEXINIT, NEWKEYS, SERVICE_REQUEST, boolean, byte, mpint,
-                    pattern, string, u32)
+from rawssh import (
+    DEBUG,
+    IGNORE,
+    KEX_ECDH_INIT,
+    KEXINIT,
+    NEWKEYS,
+    SERVICE_REQUEST,
+    boolean,
+    byte,
+    mpint,
+    pattern,
+    string,
+    u32,
+)
 
 SHORT = {"banner-timeout": "1s", "kex-timeout": "1s", "login-timeout": "3s"}
-GROUP14_P = int("FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
-                "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
-                "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F"
-                "83655D23DCA3AD961C62F356208552BB9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B"
-                "E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF6955817183995497CEA956AE515D2261898FA0510"
-                "15728E5A8AACAA68FFFFFFFFFFFFFFFF", 16)
+GROUP14_P = int(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
+    "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
+    "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F"
+    "83655D23DCA3AD961C62F356208552BB9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B"
+    "E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF6955817183995497CEA956AE515D2261898FA0510"
+    "15728E5A8AACAA68FFFFFFFFFFFFFFFF",
+    16,
+)
 
 
 @pytest.mark.parametrize("which", ["kex", "host_keys", "ciphers", "macs", "compression"])
@@ -35,16 +50,21 @@ def test_row_10_no_algorithm_in_common(arena, which):
 def test_row_11_monstrous_name_lists(arena, lists):
     server = arena.start(options=SHORT)
     worker = server.worker
-    arena.floor_seconds = 0.060     # one such message may cost 50 ms, and the control session waits behind it
-    monster = {"long": ["x" * 30_000], "many": [f"n{number}" for number in range(3000)],
-               "repeated": ["curve25519-sha256"] * 1700, "bytes": []}[lists]
+    arena.floor_seconds = 0.060  # one such message may cost 50 ms, and the control session waits behind it
+    monster = {
+        "long": ["x" * 30_000],
+        "many": [f"n{number}" for number in range(3000)],
+        "repeated": ["curve25519-sha256"] * 1700,
+        "bytes": [],
+    }[lists]
     before, count = harness.cpu_seconds(worker), 20
     for _ in range(count):
         client = hand_made(server)
         client.send_banner()
         if lists == "bytes":
-            client.send_packet(byte(KEXINIT) + bytes(16) + string(bytes(range(256)) * 100) + string(b"") * 9
-                               + boolean(False) + u32(0))
+            client.send_packet(
+                byte(KEXINIT) + bytes(16) + string(bytes(range(256)) * 100) + string(b"") * 9 + boolean(False) + u32(0)
+            )
         else:
             client.send_packet(client.kexinit(kex=[*monster, "curve25519-sha256"]))
         client.idle(0.05)
@@ -134,15 +154,19 @@ def test_row_14_strict_key_exchange(arena, code):
     def taint(payload):
         client.send_packet(byte(code) + body)
         type(client).take_kexinit(client, payload)
+
     client.take_kexinit = taint
     client.send_banner()
     client.start_kex()
-    assert_ended(client, 2)     # sooner than the login deadline
+    assert_ended(client, 2)  # sooner than the login deadline
     arena.reason("protocol")
 
 
-@pytest.mark.parametrize("public", [bytes(32), b"\x01" + bytes(31), b"", b"x", bytes(31), bytes(33), b"\xff" * 5000],
-                         ids=["zero", "one", "empty", "short", "31", "33", "5000"])
+@pytest.mark.parametrize(
+    "public",
+    [bytes(32), b"\x01" + bytes(31), b"", b"x", bytes(31), bytes(33), b"\xff" * 5000],
+    ids=["zero", "one", "empty", "short", "31", "33", "5000"],
+)
 def test_row_15_bad_curve25519_points(arena, public):
     server = arena.start(options=SHORT)
     client = exchanged_kexinit(server)
@@ -152,9 +176,19 @@ def test_row_15_bad_curve25519_points(arena, public):
     assert rawssh.KEX_ECDH_REPLY not in client.messages, "the server went on with a point that gives the secret away"
 
 
-@pytest.mark.parametrize("point", [b"", b"\x00", b"\x04" + bytes(64), b"\x04" + b"\x01" * 64, b"\x04" + b"\xff" * 64,
-                                   b"\x02" + b"\xff" * 32, b"\x04" + os.urandom(10)],
-                         ids=["empty", "infinity", "zero", "off-curve", "over-p", "off-curve-compressed", "short"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        b"",
+        b"\x00",
+        b"\x04" + bytes(64),
+        b"\x04" + b"\x01" * 64,
+        b"\x04" + b"\xff" * 64,
+        b"\x02" + b"\xff" * 32,
+        b"\x04" + os.urandom(10),
+    ],
+    ids=["empty", "infinity", "zero", "off-curve", "over-p", "off-curve-compressed", "short"],
+)
 def test_row_15_bad_nist_points(arena, point):
     server = arena.start(options={**SHORT, "kex": "curve25519-sha256,ecdh-sha2-nistp256"})
     client = exchanged_kexinit(server, kex=["ecdh-sha2-nistp256"])
@@ -163,8 +197,9 @@ def test_row_15_bad_nist_points(arena, point):
     assert rawssh.KEX_ECDH_REPLY not in client.messages
 
 
-@pytest.mark.parametrize("value", [0, 1, GROUP14_P - 1, GROUP14_P, GROUP14_P + 1, 1 << 20000],
-                         ids=["0", "1", "p-1", "p", "p+1", "huge"])
+@pytest.mark.parametrize(
+    "value", [0, 1, GROUP14_P - 1, GROUP14_P, GROUP14_P + 1, 1 << 20000], ids=["0", "1", "p-1", "p", "p+1", "huge"]
+)
 def test_row_15_bad_diffie_hellman_values(arena, value):
     server = arena.start(options={**SHORT, "kex": "curve25519-sha256,diffie-hellman-group14-sha256"})
     client = exchanged_kexinit(server, kex=["diffie-hellman-group14-sha256"])
@@ -207,7 +242,7 @@ def test_row_45_rekey_every_kibibyte(arena):
     channel = client.shell()
     data = pattern(200 * 1024)
     for turn in range(200):
-        channel.feed(data[turn * 1024:(turn + 1) * 1024])
+        channel.feed(data[turn * 1024 : (turn + 1) * 1024])
         client.rekey()
     client.wait(lambda: channel.received == len(data), what="the echo")
     assert channel.data == data
@@ -241,6 +276,7 @@ def test_row_45_rekey_half_done_and_silent(arena, stage):
         client.peer_kexinit = payload
         if stage == "kexinit+init":
             client.send_packet(byte(KEX_ECDH_INIT) + string(rawssh.client.crypto.Curve25519().public))
+
     client.take_kexinit = half
     client.take_kex_reply = lambda reader: None
     client.take_newkeys = lambda: setattr(client, "reading", False)
@@ -251,7 +287,7 @@ def test_row_45_rekey_half_done_and_silent(arena, stage):
         try:
             client.step(0.1)
         except rawssh.PacketError:
-            client.inbuf.clear()    # the disconnect message, under keys that we do not have
+            client.inbuf.clear()  # the disconnect message, under keys that we do not have
     assert client.closed, "a re-key that never ends holds the connection for ever"
     client.close()
     arena.reason("kex-timeout|no-progress|protocol")

@@ -84,7 +84,7 @@ def test_row_47_peer_stops_reading_for_ever(arena):
     server = arena.start(options={"no-progress-timeout": "1s"})
     client = login(server, receive_buffer=4096)
     channels = [client.shell(window=LARGEST, auto=False) for _ in range(12)]
-    for channel in channels:    # together more than the kernel takes off the server's hands
+    for channel in channels:  # together more than the kernel takes off the server's hands
         client.echo(channel, pattern(50_000))
     client.reading = False
     for channel in channels:
@@ -135,6 +135,7 @@ def test_row_49_half_open_connection(serve):
 
     def ip(*arguments):
         subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
     try:
         ip("netns", "add", space)
     except subprocess.CalledProcessError as error:
@@ -146,15 +147,30 @@ def test_row_49_half_open_connection(serve):
         ip("link", "set", link, "up")
         ip("-n", space, "addr", "add", "10.213.7.2/30", "dev", f"{link}p")
         ip("-n", space, "link", "set", f"{link}p", "up")
-        server = serve(listen=["10.213.7.1:0"], options={"allow-anonymous": "yes", "keepalive-interval": "1s",
-                                                         "profile": "bench"})
+        server = serve(
+            listen=["10.213.7.1:0"], options={"allow-anonymous": "yes", "keepalive-interval": "1s", "profile": "bench"}
+        )
         worker = server.worker
         base = harness.sockets_held(worker)
-        script = ("import sys, time; sys.path.insert(0, sys.argv[1]); import rawssh\n"
-                  "c = rawssh.Client(('10.213.7.1', int(sys.argv[2]))).login(); ch = c.shell()\n"
-                  "c.echo(ch, b'x'); print('up', flush=True); time.sleep(60)\n")
-        client = subprocess.Popen(["ip", "netns", "exec", space, "/usr/bin/python3", "-c", script,
-                                   str(harness.ROOT / "test"), str(server.port)], stdout=subprocess.PIPE)
+        script = (
+            "import sys, time; sys.path.insert(0, sys.argv[1]); import rawssh\n"
+            "c = rawssh.Client(('10.213.7.1', int(sys.argv[2]))).login(); ch = c.shell()\n"
+            "c.echo(ch, b'x'); print('up', flush=True); time.sleep(60)\n"
+        )
+        client = subprocess.Popen(
+            [
+                "ip",
+                "netns",
+                "exec",
+                space,
+                "/usr/bin/python3",
+                "-c",
+                script,
+                str(harness.ROOT / "test"),
+                str(server.port),
+            ],
+            stdout=subprocess.PIPE,
+        )
         try:
             assert client.stdout.readline() == b"up\n"
             assert harness.sockets_held(worker) == base + 1
@@ -258,12 +274,13 @@ def test_odd_segments(arena, shape):
     server = arena.start()
     client = login(server)
     channel = client.shell()
-    wire = b"".join(client.frame(byte(CHANNEL_DATA) + u32(channel.remote) + string(pattern(100, turn)))
-                    for turn in range(10))
+    wire = b"".join(
+        client.frame(byte(CHANNEL_DATA) + u32(channel.remote) + string(pattern(100, turn))) for turn in range(10)
+    )
     wire += client.frame(byte(IGNORE) + string("x"))
     step = {"one-by-one": 1, "split-7": 7, "slow-ack": 333}[shape]
     for start in range(0, len(wire), step):
-        client.send_raw(wire[start:start + step])
+        client.send_raw(wire[start : start + step])
         client.step()
         if shape == "slow-ack":
             time.sleep(0.01)

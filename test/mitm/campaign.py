@@ -16,8 +16,11 @@ import threading
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent),
-                str(Path(__file__).resolve().parent.parent / "hostile")]
+sys.path[:0] = [
+    str(Path(__file__).resolve().parent),
+    str(Path(__file__).resolve().parent.parent),
+    str(Path(__file__).resolve().parent.parent / "hostile"),
+]
 
 import arena  # noqa: E402
 import clients  # noqa: E402
@@ -26,12 +29,18 @@ import harness  # noqa: E402
 import rawssh  # noqa: E402
 from proxy import Plan, Proxy  # noqa: E402
 
-LANES = 6               # cases at the same time: most of a case is waiting
-CLIENT_SECONDS = 60     # a client that is not done by then hangs
-SERVER_GIVES_UP = 30    # by then each deadline of OPTIONS has come
+LANES = 6  # cases at the same time: most of a case is waiting
+CLIENT_SECONDS = 60  # a client that is not done by then hangs
+SERVER_GIVES_UP = 30  # by then each deadline of OPTIONS has come
 # Short, so that a connection whose length field was flipped is given up soon; long enough for a slow machine.
-OPTIONS = {"banner-timeout": "4s", "kex-timeout": "6s", "login-timeout": "8s", "no-progress-timeout": "5s",
-           "idle-timeout": "6s", **figures.OPTIONS}
+OPTIONS = {
+    "banner-timeout": "4s",
+    "kex-timeout": "6s",
+    "login-timeout": "8s",
+    "no-progress-timeout": "5s",
+    "idle-timeout": "6s",
+    **figures.OPTIONS,
+}
 
 
 class Broken(Exception):
@@ -46,9 +55,9 @@ def with_rawssh(server, address, plan, data):
         client.handshake(SERVER_GIVES_UP)
         client.login()
         channel = client.shell()
-        client.echo(channel, data[:len(data) // 2], SERVER_GIVES_UP)
+        client.echo(channel, data[: len(data) // 2], SERVER_GIVES_UP)
         client.rekey(timeout=SERVER_GIVES_UP)
-        client.echo(channel, data[len(data) // 2:], SERVER_GIVES_UP)
+        client.echo(channel, data[len(data) // 2 :], SERVER_GIVES_UP)
         channel.finish(SERVER_GIVES_UP)
         return None
     except AssertionError as error:
@@ -58,7 +67,7 @@ def with_rawssh(server, address, plan, data):
     except Exception as error:  # whatever the client trips over, it has seen that the connection is no good
         return f"{type(error).__name__}: {error}"
     finally:
-        if channel is not None and bytes(channel.data) != data[:len(channel.data)]:
+        if channel is not None and bytes(channel.data) != data[: len(channel.data)]:
             raise Broken("wrong bytes were accepted")
         if client is not None:
             client.violations.clear()
@@ -66,10 +75,13 @@ def with_rawssh(server, address, plan, data):
 
 
 def with_openssh(server, address, plan, data):
-    command = clients.openssh(server, address=address, options=[f"Ciphers={plan.cipher}", "RekeyLimit=16K",
-                                                                "ConnectTimeout=10", "ServerAliveInterval=5"])
+    command = clients.openssh(
+        server,
+        address=address,
+        options=[f"Ciphers={plan.cipher}", "RekeyLimit=16K", "ConnectTimeout=10", "ServerAliveInterval=5"],
+    )
     result = clients.run(server, command, data, timeout=CLIENT_SECONDS)
-    if result.stdout != data[:len(result.stdout)]:
+    if result.stdout != data[: len(result.stdout)]:
         raise Broken(f"wrong bytes were accepted: {clients.first_difference(result.stdout, data)}")
     if result.returncode == 0 and result.stdout != data:
         raise Broken(f"exit 0 with {len(result.stdout)} of {len(data)} bytes")
@@ -78,9 +90,30 @@ def with_openssh(server, address, plan, data):
 
 def with_sshload(server, address, plan, data):
     out = server.directory / f"case-{plan.number}.json"
-    command = [str(harness.SSHLOAD), "-q", "--no-progress", "-m", "ping", "-c", "1", "-n", "20", "-s",
-               str(max(1, len(data) // 20)), "--ciphers", plan.cipher, "-T", "5s", "--handshake-timeout", "8s",
-               "--drain-timeout", "2s", "--json", str(out), f"tester@{address[0]}:{address[1]}"]
+    command = [
+        str(harness.SSHLOAD),
+        "-q",
+        "--no-progress",
+        "-m",
+        "ping",
+        "-c",
+        "1",
+        "-n",
+        "20",
+        "-s",
+        str(max(1, len(data) // 20)),
+        "--ciphers",
+        plan.cipher,
+        "-T",
+        "5s",
+        "--handshake-timeout",
+        "8s",
+        "--drain-timeout",
+        "2s",
+        "--json",
+        str(out),
+        f"tester@{address[0]}:{address[1]}",
+    ]
     result = clients.run(server, command, timeout=CLIENT_SECONDS)
     if result.returncode not in (0, 1):
         raise Broken(f"sshload ended with {result.returncode}: {result.stderr[-500:]}")
@@ -127,8 +160,10 @@ class Campaign:
             try:
                 self.run_case(plan)
             except Exception as error:  # told with the verdict
-                self.failures.append(f"{plan}\n  {type(error).__name__}: {error}\n  again: test/mitm/campaign.py "
-                                     f"--seed {self.seed} --case {number}")
+                self.failures.append(
+                    f"{plan}\n  {type(error).__name__}: {error}\n  again: test/mitm/campaign.py "
+                    f"--seed {self.seed} --case {number}"
+                )
 
     def run(self, more):
         lanes = [threading.Thread(target=self.lane, args=(more,)) for _ in range(LANES)]
@@ -144,6 +179,7 @@ def run(seconds=None, cases=None, seed=1, only=None, say=print):
 
     def more(number):
         return number < cases if cases else time.monotonic() - began < seconds
+
     with harness.serve(workers=2, options=OPTIONS) as server:
         workers = server.workers()
         with rawssh.Client(server.address) as client:
@@ -161,16 +197,21 @@ def run(seconds=None, cases=None, seed=1, only=None, say=print):
             harness.wait_until(lambda: figures.metric(server, "connections") == 1, 20, "the control session alone")
             echoes = len(control.phase("stop"))
             control.process.join(10)
-            harness.wait_until(lambda: {pid: harness.fd_count(pid) for pid in workers} == fds, 10,
-                               lambda: f"return to {fds} fds, {[(pid, harness.fd_count(pid)) for pid in workers]}")
+            harness.wait_until(
+                lambda: {pid: harness.fd_count(pid) for pid in workers} == fds,
+                10,
+                lambda: f"return to {fds} fds, {[(pid, harness.fd_count(pid)) for pid in workers]}",
+            )
             assert server.workers() == workers, f"workers {workers} became {server.workers()}"
             assert figures.metric(server, "held_bytes") == figures.metric(server, "pending_bytes") == 0
         finally:
             control.kill()
-    say(f"mitm: seed {seed}: {campaign.total} cases in {time.monotonic() - began:.0f} s "
+    say(
+        f"mitm: seed {seed}: {campaign.total} cases in {time.monotonic() - began:.0f} s "
         f"({'with' if harness.is_sanitized() else 'without'} sanitizers), {campaign.succeeded} echoed exactly, "
         f"{campaign.detected} failures seen by the client, 0 wrong bytes; control session {echoes} echoes exact; done: "
-        + ", ".join(f"{kind} {count}" for kind, count in sorted(campaign.applied.items())))
+        + ", ".join(f"{kind} {count}" for kind, count in sorted(campaign.applied.items()))
+    )
     return campaign
 
 

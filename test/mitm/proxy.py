@@ -12,9 +12,9 @@ import struct
 import threading
 import time
 
-DIRECTIONS = ("up", "down")     # client to server, server to client
+DIRECTIONS = ("up", "down")  # client to server, server to client
 KINDS = ("flip", "flip", "flip", "drop", "double", "invent", "delay", "delay", "cut", "reset", "half-close")
-LAST_OFFSET = 60_000            # what the clients of campaign.py move is about as much
+LAST_OFFSET = 60_000  # what the clients of campaign.py move is about as much
 CHUNKS = (1, 3, 17, 100, 1460, 16384, 65536)
 
 
@@ -52,8 +52,10 @@ class Plan:
         return all(each.kind == "delay" for each in self.actions)
 
     def __str__(self):
-        return (f"case {self.number}: {self.client} {self.cipher} {self.size} bytes, chunks {self.chunk['up']}/"
-                f"{self.chunk['down']}: {'; '.join(map(str, self.actions)) or 'nothing'}")
+        return (
+            f"case {self.number}: {self.client} {self.cipher} {self.size} bytes, chunks {self.chunk['up']}/"
+            f"{self.chunk['down']}: {'; '.join(map(str, self.actions)) or 'nothing'}"
+        )
 
 
 class Cut(Exception):
@@ -73,7 +75,7 @@ class Flow:
         self.todo = sorted((each for each in plan.actions if each.direction == direction), key=lambda each: each.offset)
         self.offset = 0
         self.applied = []
-        self.ended = False      # nothing more to read
+        self.ended = False  # nothing more to read
         self.pending = b""
 
     def tamper(self, data):
@@ -89,9 +91,9 @@ class Flow:
             if action.kind == "flip" and data:
                 data = bytes([data[0] ^ 1 << action.bit]) + data[1:]
             elif action.kind == "drop":
-                data, at = data[action.count:], at + min(action.count, len(data))
+                data, at = data[action.count :], at + min(action.count, len(data))
             elif action.kind == "double":
-                out += data[:action.count]
+                out += data[: action.count]
             elif action.kind == "invent":
                 out += action.bytes
             elif action.kind == "delay":
@@ -120,7 +122,7 @@ class Flow:
         """Sends what is pending; passes an end on."""
         if self.pending:
             with contextlib.suppress(BlockingIOError):
-                self.pending = self.pending[self.target.send(self.pending):]
+                self.pending = self.pending[self.target.send(self.pending) :]
         if self.ended and not self.pending:
             self.target.shutdown(socket.SHUT_WR)
             self.target = None
@@ -162,7 +164,7 @@ class Proxy:
                 with contextlib.suppress(OSError, AttributeError):
                     flow.write()
         except OSError:
-            pass    # one side has gone: so does the other
+            pass  # one side has gone: so does the other
         finally:
             for sock in self.sockets:
                 if reset:

@@ -38,22 +38,22 @@ class Channel:
         self.window, self.max_packet = window, max_packet
         self.remote, self.remote_max_packet = None, None
         self.remote_window = 0
-        self.open_failure = None    # (reason, text)
+        self.open_failure = None  # (reason, text)
         self.opened = False
-        self.granted = 0            # bytes the server let us send: initial window + adjusts
+        self.granted = 0  # bytes the server let us send: initial window + adjusts
         self.granted_initial = 0
         self.adjusts = 0
         self.sent = 0
         self.data = bytearray()
         self.stderr = bytearray()
-        self.keep = True            # False: count received bytes, do not keep them
-        self.received = 0           # data + stderr
-        self.events = []            # ("data", n) ("stderr", n) ("success",) ("failure",) ("request", name) ("eof",) ...
-        self.replies = []           # True / False, in order
+        self.keep = True  # False: count received bytes, do not keep them
+        self.received = 0  # data + stderr
+        self.events = []  # ("data", n) ("stderr", n) ("success",) ("failure",) ("request", name) ("eof",) ...
+        self.replies = []  # True / False, in order
         self.eof = self.closed = False
         self.sent_eof = self.sent_close = False
         self.exit_status = None
-        self.auto_window = None     # keep our window at least half this size while data arrives
+        self.auto_window = None  # keep our window at least half this size while data arrives
         self.outgoing = bytearray()  # data that follows as the window opens (feed)
         self.packet_limit = 32768
         self.eof_after_outgoing = False
@@ -180,34 +180,50 @@ class Channel:
 
 
 class Client(Packets):
-    def __init__(self, address, *, kex=("curve25519-sha256",), host_keys=tuple(crypto.HOST_KEYS),
-                 ciphers=("aes128-gcm@openssh.com",), macs=tuple(crypto.MACS), compression=("none",), strict=True,
-                 banner="SSH-2.0-rawssh", handshake=True, **socket_options):
+    def __init__(
+        self,
+        address,
+        *,
+        kex=("curve25519-sha256",),
+        host_keys=tuple(crypto.HOST_KEYS),
+        ciphers=("aes128-gcm@openssh.com",),
+        macs=tuple(crypto.MACS),
+        compression=("none",),
+        strict=True,
+        banner="SSH-2.0-rawssh",
+        handshake=True,
+        **socket_options,
+    ):
         super().__init__(connect(address, **socket_options), banner)
-        self.offer = {"kex": list(kex), "host_keys": list(host_keys), "ciphers": list(ciphers), "macs": list(macs),
-                      "compression": list(compression)}
+        self.offer = {
+            "kex": list(kex),
+            "host_keys": list(host_keys),
+            "ciphers": list(ciphers),
+            "macs": list(macs),
+            "compression": list(compression),
+        }
         self.want_strict = strict
         self.strict = False
         self.session_id = None
-        self.exchanging = False     # our KEXINIT is out and NEWKEYS is not
+        self.exchanging = False  # our KEXINIT is out and NEWKEYS is not
         self.kex_count = 0
         self.own_kexinit = self.peer_kexinit = None
         self.chosen = {}
         self.engine = None
         self.pending_opener = None
-        self.held = []              # payloads that wait for the end of a key exchange
+        self.held = []  # payloads that wait for the end of a key exchange
         self.answer_rekey = True
         self.authenticated = False
-        self.auth_events = []       # codes 51, 52, 60 and bodies, in order
+        self.auth_events = []  # codes 51, 52, 60 and bodies, in order
         self.extensions = {}
         self.banner_text = None
-        self.disconnect = None      # (reason, text)
-        self.unimplemented = []     # sequence numbers the server did not know
+        self.disconnect = None  # (reason, text)
+        self.unimplemented = []  # sequence numbers the server did not know
         self.global_replies = []
         self.global_requests = []
         self.channels = {}
         self.violations = []
-        self.messages = []          # every message code that arrived
+        self.messages = []  # every message code that arrived
         self.host_key = None
         if handshake:
             self.handshake()
@@ -228,10 +244,25 @@ class Client(Packets):
         kex = list(offer["kex"])
         if self.session_id is None:
             kex += ["ext-info-c"] + ([STRICT_CLIENT] if self.want_strict else [])
-        lists = [kex, offer["host_keys"], offer["ciphers"], offer["ciphers"], offer["macs"], offer["macs"],
-                 offer["compression"], offer["compression"], [], []]
-        return (byte(KEXINIT) + os.urandom(16) + b"".join(names(each) for each in lists)
-                + boolean(offer.get("guess", False)) + u32(0))
+        lists = [
+            kex,
+            offer["host_keys"],
+            offer["ciphers"],
+            offer["ciphers"],
+            offer["macs"],
+            offer["macs"],
+            offer["compression"],
+            offer["compression"],
+            [],
+            [],
+        ]
+        return (
+            byte(KEXINIT)
+            + os.urandom(16)
+            + b"".join(names(each) for each in lists)
+            + boolean(offer.get("guess", False))
+            + u32(0)
+        )
 
     def start_kex(self, **change):
         self.own_kexinit = self.kexinit(**change)
@@ -252,8 +283,9 @@ class Client(Packets):
         if not self.exchanging:
             self.start_kex()
         theirs, ours = (self.kexinit_lists(each) for each in (payload, self.own_kexinit))
-        for index, key in enumerate(("kex", "host_key", "cipher_out", "cipher_in", "mac_out", "mac_in",
-                                     "compression_out", "compression_in")):
+        for index, key in enumerate(
+            ("kex", "host_key", "cipher_out", "cipher_in", "mac_out", "mac_in", "compression_out", "compression_in")
+        ):
             self.chosen[key] = next((name for name in ours[index] if name in theirs[index]), None)
         if self.session_id is None:
             self.strict = self.want_strict and STRICT_SERVER in theirs[0]
@@ -271,8 +303,18 @@ class Client(Packets):
     def take_kex_reply(self, reader):
         key, public, signature = reader.string(), reader.string(), reader.string()
         secret = self.engine.shared(public)
-        data = b"".join(string(each) for each in (self.client_banner, self.server_banner, self.own_kexinit,
-                                                  self.peer_kexinit, key, self.engine.public, public)) + mpint(secret)
+        data = b"".join(
+            string(each)
+            for each in (
+                self.client_banner,
+                self.server_banner,
+                self.own_kexinit,
+                self.peer_kexinit,
+                key,
+                self.engine.public,
+                public,
+            )
+        ) + mpint(secret)
         exchange_hash = self.engine.hash(data).digest()
         crypto.verify_host_key(key, signature, exchange_hash)
         self.host_key = key
@@ -383,17 +425,21 @@ class Client(Packets):
     def state(self):
         lines = [super().state(), f"kex={self.kex_count} exchanging={self.exchanging} disconnect={self.disconnect}"]
         for channel in list(self.channels.values())[:8]:
-            lines.append(f"channel {channel.number}: sent={channel.sent} received={channel.received} "
-                         f"granted={channel.granted} their_window={channel.remote_window} our_window={channel.window} "
-                         f"to_send={len(channel.outgoing)} ending={channel.ending()}")
+            lines.append(
+                f"channel {channel.number}: sent={channel.sent} received={channel.received} "
+                f"granted={channel.granted} their_window={channel.remote_window} our_window={channel.window} "
+                f"to_send={len(channel.outgoing)} ending={channel.ending()}"
+            )
         return "; ".join(lines)
 
     def wait_end(self, timeout=10):
         """Waits for the server to end the connection; returns its (reason, text), or None if it just closed."""
+
         def gone():
             if self.closed:
                 self.dispatch()
             return self.closed
+
         self.wait(gone, timeout, "end of the connection")
         return self.disconnect
 
@@ -432,8 +478,10 @@ class Client(Packets):
         signature = private.sign(string(session_id or self.session_id) + self.auth_request(user, "publickey", body))
         if spoil:
             signature = bytes([signature[0] ^ 1]) + signature[1:]
-        return self.auth(user, "publickey", body + string(string("ssh-ed25519") + string(signature)))[0] \
+        return (
+            self.auth(user, "publickey", body + string(string("ssh-ed25519") + string(signature)))[0]
             == USERAUTH_SUCCESS
+        )
 
     def auth_methods(self, user="tester"):
         """The methods that the server names when `none` fails."""

@@ -88,16 +88,16 @@ class Ctr:
         if self.etm:
             return struct.unpack(">I", head[:4])[0]
         if self.first is None:
-            self.first = self.context.update(head[:self.block])
+            self.first = self.context.update(head[: self.block])
         return struct.unpack(">I", self.first[:4])[0]
 
     def unseal(self, seq, wire):
-        body, tag = wire[:-self.tag], wire[-self.tag:]
+        body, tag = wire[: -self.tag], wire[-self.tag :]
         if self.etm:
             if not hmac.compare_digest(self.mac(seq, body), tag):
                 raise BadPacket("MAC")
             return body[:4] + self.context.update(body[4:])
-        packet = self.first + self.context.update(body[self.block:])
+        packet = self.first + self.context.update(body[self.block :])
         self.first = None
         if not hmac.compare_digest(self.mac(seq, packet), tag):
             raise BadPacket("MAC")
@@ -135,7 +135,11 @@ class Chacha:
 
 
 CIPHER_KEY_BYTES = {
-    "aes128-gcm@openssh.com": 16, "aes256-gcm@openssh.com": 32, "aes128-ctr": 16, "aes192-ctr": 24, "aes256-ctr": 32,
+    "aes128-gcm@openssh.com": 16,
+    "aes256-gcm@openssh.com": 32,
+    "aes128-ctr": 16,
+    "aes192-ctr": 24,
+    "aes256-ctr": 32,
     "chacha20-poly1305@openssh.com": 64,
 }
 MACS = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"]
@@ -157,8 +161,7 @@ class Curve25519:
 
     def __init__(self):
         self.private = x25519.X25519PrivateKey.generate()
-        self.public = self.private.public_key().public_bytes(serialization.Encoding.Raw,
-                                                             serialization.PublicFormat.Raw)
+        self.public = self.private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
     def shared(self, peer):
         return int.from_bytes(self.private.exchange(x25519.X25519PublicKey.from_public_bytes(peer)), "big")
@@ -169,8 +172,9 @@ class Nist:
         self.curve = curve
         self.hash = hash_function
         self.private = ec.generate_private_key(curve)
-        self.public = self.private.public_key().public_bytes(serialization.Encoding.X962,
-                                                             serialization.PublicFormat.UncompressedPoint)
+        self.public = self.private.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
 
     def shared(self, peer):
         point = ec.EllipticCurvePublicKey.from_encoded_point(self.curve, peer)

@@ -41,15 +41,15 @@ def connect(address, source=None, receive_buffer=None, send_buffer=None, timeout
 
 
 class Packets:
-    patience = 20.0     # seconds that wait gives a condition unless told otherwise
+    patience = 20.0  # seconds that wait gives a condition unless told otherwise
 
     def __init__(self, sock, banner="SSH-2.0-rawssh"):
         self.sock = sock
         self.out = bytearray()
         self.inbuf = bytearray()
         self.reading = True
-        self.closed = False         # the server closed, or the connection broke
-        self.close_error = None     # the exception, where it broke
+        self.closed = False  # the server closed, or the connection broke
+        self.close_error = None  # the exception, where it broke
         self.client_banner = banner if isinstance(banner, bytes) else banner.encode()
         self.server_banner = None
         self.send_seq = self.receive_seq = 0
@@ -125,7 +125,7 @@ class Packets:
         opener = self.opener
         if len(self.inbuf) < max(4, opener.head):
             return None
-        length = opener.length(self.receive_seq, bytes(self.inbuf[:opener.head]))
+        length = opener.length(self.receive_seq, bytes(self.inbuf[: opener.head]))
         if not 5 <= length <= 262144:
             raise PacketError(f"server sent a packet of {length} bytes")
         total = 4 + length + opener.tag
@@ -140,7 +140,7 @@ class Packets:
         self.receive_seq = (self.receive_seq + 1) & 0xFFFFFFFF
         if packet[4] < 4 or packet[4] >= length:
             raise PacketError(f"server's padding is {packet[4]} of {length} bytes")
-        payload = packet[5:4 + length - packet[4]]
+        payload = packet[5 : 4 + length - packet[4]]
         return self.inflate.decompress(payload) if self.inflate else payload
 
     def next_line(self):
@@ -148,7 +148,7 @@ class Packets:
         if end < 0:
             return None
         line = bytes(self.inbuf[:end])
-        del self.inbuf[:end + 1]
+        del self.inbuf[: end + 1]
         return line.rstrip(b"\r")
 
     # -- movement
@@ -202,8 +202,10 @@ class Packets:
             self.step(min(0.05, max(0.0, end - time.monotonic())))
 
     def state(self):
-        return (f"closed={self.closed} error={self.close_error} out={len(self.out)} in={len(self.inbuf)} "
-                f"bytes_in={self.bytes_in} bytes_out={self.bytes_out}")
+        return (
+            f"closed={self.closed} error={self.close_error} out={len(self.out)} in={len(self.inbuf)} "
+            f"bytes_in={self.bytes_in} bytes_out={self.bytes_out}"
+        )
 
     def reset(self):
         """Ends the connection with a TCP reset."""

@@ -58,7 +58,7 @@ class Reader:
         if self.at + count > len(self.payload):
             raise ValueError(f"message of {len(self.payload)} bytes ends inside a field")
         self.at += count
-        return self.payload[self.at - count:self.at]
+        return self.payload[self.at - count : self.at]
 
     def byte(self):
         return self.take(1)[0]

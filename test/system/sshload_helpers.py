@@ -55,10 +55,13 @@ def start_load(directory, *arguments, target, json_name="result.json", **more):
     """A running sshload; the caller waits for it."""
     json_path = Path(directory) / json_name
     command = [str(harness.SSHLOAD), "--json", str(json_path), *map(str, arguments)]
-    command += [each if isinstance(each, str) else target_of(each)
-                for each in (target if isinstance(target, list) else [target])]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, **more)
+    command += [
+        each if isinstance(each, str) else target_of(each)
+        for each in (target if isinstance(target, list) else [target])
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
     return command, process, json_path
 
 
@@ -85,8 +88,14 @@ def load(directory, *arguments, target, timeout=60, **more):
 
 def run_tool(*arguments, timeout=30, **more):
     """sshload compare, merge or plot, or an sshload that is not meant to connect."""
-    return subprocess.run([str(harness.SSHLOAD), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(
+        [str(harness.SSHLOAD), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        **more,
+    )
 
 
 # -- what every result has to keep
@@ -122,15 +131,25 @@ def check_result(result):
 
 def validate(value, schema, where="result"):
     """The part of JSON Schema that test/schema uses: type, required, properties, additionalProperties, items, enum."""
-    types = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int,
-             "number": (int, float)}
+    types = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "boolean": bool,
+        "null": type(None),
+        "integer": int,
+        "number": (int, float),
+    }
     if "enum" in schema:
         assert value in schema["enum"], f"{where}: {value!r} is none of {schema['enum']}"
     wanted = schema.get("type")
     if wanted is not None:
         wanted = wanted if isinstance(wanted, list) else [wanted]
-        fits = [name for name in wanted if isinstance(value, types[name])
-                and (name in ("boolean",) or not isinstance(value, bool))]
+        fits = [
+            name
+            for name in wanted
+            if isinstance(value, types[name]) and (name in ("boolean",) or not isinstance(value, bool))
+        ]
         assert fits, f"{where}: {value!r} is no {' or '.join(wanted)}"
     if "minimum" in schema and value is not None:
         assert value >= schema["minimum"], f"{where}: {value!r} is below {schema['minimum']}"
@@ -151,6 +170,7 @@ def validate(value, schema, where="result"):
 
 # -- other servers
 
+
 class Daemon:
     """Somebody else's SSH server in the foreground, on a port of its own, with keys of its own."""
 
@@ -169,6 +189,7 @@ class Daemon:
                 with socket.create_connection(self.address, 1) as connection:
                     return connection.recv(4) == b"SSH-"
             return False
+
         harness.wait_until(answers, 10, f"{self.name} to answer")
 
     def stop(self):
@@ -196,10 +217,31 @@ def openssh(directory, *options):
     port = free_port()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    command = [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(port), "-h", str(host_key),
-               "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", "StrictModes=no", "-o", "UsePAM=no",
-               "-o", "PermitRootLogin=yes", "-o", f"AuthorizedKeysFile={identity}.pub",
-               "-o", "MaxStartups=100:30:200"]
+    command = [
+        SSHD,
+        "-D",
+        "-e",
+        "-f",
+        "/dev/null",
+        "-p",
+        str(port),
+        "-h",
+        str(host_key),
+        "-o",
+        "ListenAddress=127.0.0.1",
+        "-o",
+        "PidFile=none",
+        "-o",
+        "StrictModes=no",
+        "-o",
+        "UsePAM=no",
+        "-o",
+        "PermitRootLogin=yes",
+        "-o",
+        f"AuthorizedKeysFile={identity}.pub",
+        "-o",
+        "MaxStartups=100:30:200",
+    ]
     for option in options:
         command += ["-o", option]
     daemon = Daemon(directory, "sshd", command, port, identity)
@@ -239,6 +281,7 @@ def dropbear(directory):
 
 # -- bad servers
 
+
 @contextlib.contextmanager
 def listener(serve_one):
     """Accepts on loopback and gives each socket to serve_one(socket) in a thread; yields the address."""
@@ -259,6 +302,7 @@ def listener(serve_one):
                     thread = threading.Thread(target=guarded, args=(connection,), daemon=True)
                     thread.start()
                     threads.append((thread, connection))
+
         acceptor = threading.Thread(target=accept, daemon=True)
         acceptor.start()
         try:
@@ -279,19 +323,21 @@ def meddler(address, change=None, stop_after=None):
 
     def serve_one(client):
         with socket.create_connection(address) as server:
+
             def upstream():
                 with contextlib.suppress(OSError):
                     while data := client.recv(65536):
                         server.sendall(data)
                 with contextlib.suppress(OSError):
                     server.shutdown(socket.SHUT_WR)
+
             thread = threading.Thread(target=upstream, daemon=True)
             thread.start()
             offset = 0
             with contextlib.suppress(OSError):
                 while data := server.recv(65536):
                     if stop_after is not None:
-                        data = data[:max(0, stop_after - offset)]
+                        data = data[: max(0, stop_after - offset)]
                     if not data:
                         break
                     client.sendall(change(offset, data) if change else data)
@@ -345,7 +391,9 @@ def evil_echo(answer, refuse_channel=False, refuse_request=False, silent_close=F
             transport.daemon = True
             if silent_close:
                 transport._channel_handler_table = {
-                    **transport._channel_handler_table, paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: None}
+                    **transport._channel_handler_table,
+                    paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: None,
+                }
             transport.add_server_key(key)
             try:
                 transport.start_server(server=Interface())

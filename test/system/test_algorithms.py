@@ -11,11 +11,24 @@ import rawssh
 from clients import assert_echo, openssh, run
 from rawssh import pattern
 
-KEX = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384",
-       "ecdh-sha2-nistp521", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512",
-       "diffie-hellman-group18-sha512"]
-CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr",
-           "aes192-ctr", "aes256-ctr"]
+KEX = [
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+]
+CIPHERS = [
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+]
 MACS = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"]
 HOST_KEYS = {"ed25519": ["ssh-ed25519"], "rsa": ["rsa-sha2-512", "rsa-sha2-256"], "ecdsa": ["ecdsa-sha2-nistp256"]}
 
@@ -23,8 +36,15 @@ HOST_KEYS = {"ed25519": ["ssh-ed25519"], "rsa": ["rsa-sha2-512", "rsa-sha2-256"]
 @pytest.fixture
 def everything(serve):
     """A server that offers all there is."""
-    return serve(options={"kex": ",".join(KEX), "ciphers": ",".join(CIPHERS), "macs": ",".join(MACS),
-                          "compression": "none,zlib@openssh.com,zlib", "host-key-types": "ed25519,rsa,ecdsa"})
+    return serve(
+        options={
+            "kex": ",".join(KEX),
+            "ciphers": ",".join(CIPHERS),
+            "macs": ",".join(MACS),
+            "compression": "none,zlib@openssh.com,zlib",
+            "host-key-types": "ed25519,rsa,ecdsa",
+        }
+    )
 
 
 def negotiated(server, connection):
@@ -34,8 +54,9 @@ def negotiated(server, connection):
 
 def test_every_key_exchange(everything):
     for number, kex in enumerate(KEX, 1):
-        assert_echo(run(everything, openssh(everything, options=[f"KexAlgorithms={kex}"]), pattern(10_000)),
-                    pattern(10_000))
+        assert_echo(
+            run(everything, openssh(everything, options=[f"KexAlgorithms={kex}"]), pattern(10_000)), pattern(10_000)
+        )
         assert kex in negotiated(everything, number)
 
 
@@ -62,8 +83,7 @@ def test_every_host_key(everything):
 def test_every_cipher_with_rekeys(everything):
     for cipher in CIPHERS:
         for mac in MACS if "ctr" in cipher else MACS[:1]:
-            client = rawssh.Client(everything.address, ciphers=[cipher], macs=[mac]) \
-                if cipher != "aes192-ctr" else None
+            client = rawssh.Client(everything.address, ciphers=[cipher], macs=[mac]) if cipher != "aes192-ctr" else None
             if client is None:
                 continue
             channel = client.login().shell(window=60_000)
@@ -132,9 +152,16 @@ def offered_by(server, **offer):
     return lists
 
 
-@pytest.mark.parametrize("offer", [{"kex": ["diffie-hellman-group1-sha1"]}, {"ciphers": ["aes128-cbc"]},
-                                   {"macs": ["hmac-md5"], "ciphers": ["aes128-ctr"]}, {"compression": ["lzma"]}],
-                         ids=lambda offer: next(iter(offer)))
+@pytest.mark.parametrize(
+    "offer",
+    [
+        {"kex": ["diffie-hellman-group1-sha1"]},
+        {"ciphers": ["aes128-cbc"]},
+        {"macs": ["hmac-md5"], "ciphers": ["aes128-ctr"]},
+        {"compression": ["lzma"]},
+    ],
+    ids=lambda offer: next(iter(offer)),
+)
 def test_nothing_in_common_ends_the_connection(server, offer):
     client = rawssh.Client(server.address, handshake=False, **offer)
     client.send_banner()
@@ -151,7 +178,9 @@ def test_host_key_files(serve, tmp_path):
     for kind in HOST_KEYS:
         path = tmp_path / kind
         subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
-        prints[kind] = subprocess.run(["ssh-keygen", "-lf", str(path)], capture_output=True, text=True).stdout.split()[1]
+        prints[kind] = subprocess.run(["ssh-keygen", "-lf", str(path)], capture_output=True, text=True).stdout.split()[
+            1
+        ]
     server = serve(options={"host-key": [tmp_path / kind for kind in HOST_KEYS]})
     for kind, algorithms in HOST_KEYS.items():
         client = rawssh.Client(server.address, host_keys=algorithms)
@@ -185,8 +214,9 @@ def test_host_key_that_others_can_read_is_refused(tmp_path):
     assert harness.run_sshechod("--check", "-o", f"host-key={path}").returncode == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"not a key\n", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"],
-                         ids=["empty", "text", "cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a key\n", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"], ids=["empty", "text", "cut"]
+)
 def test_bad_host_key_file(tmp_path, content):
     path = tmp_path / "key"
     path.write_bytes(content)

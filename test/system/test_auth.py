@@ -11,8 +11,18 @@ import clients
 import harness
 import rawssh
 from passwords import METHODS, hashed
-from rawssh import (USERAUTH_FAILURE, USERAUTH_INFO_REQUEST, USERAUTH_INFO_RESPONSE, USERAUTH_PK_OK, USERAUTH_SUCCESS,
-                    Reader, boolean, byte, string, u32)
+from rawssh import (
+    USERAUTH_FAILURE,
+    USERAUTH_INFO_REQUEST,
+    USERAUTH_INFO_RESPONSE,
+    USERAUTH_PK_OK,
+    USERAUTH_SUCCESS,
+    Reader,
+    boolean,
+    byte,
+    string,
+    u32,
+)
 
 ALL = ["none", "password", "publickey", "keyboard-interactive"]
 
@@ -31,8 +41,11 @@ def public_line(private, comment="test"):
 
 
 def save_key(private, path):
-    path.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
-                                           serialization.NoEncryption()))
+    path.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+    )
     path.chmod(0o600)
     return path
 
@@ -53,7 +66,7 @@ def kbdint(client, user, answers):
         reader = Reader(body)
         reader.string(), reader.string(), reader.string()
         prompts = [(reader.text(), reader.boolean()) for _ in range(reader.u32())]
-        given = answers[:len(prompts)]
+        given = answers[: len(prompts)]
         expected = len(client.auth_events) + 1
         client.send(byte(USERAUTH_INFO_RESPONSE) + u32(len(given)) + b"".join(string(each) for each in given))
         client.wait(lambda: len(client.auth_events) >= expected, what="answer to the responses")
@@ -99,9 +112,16 @@ def test_one_method_alone(serve, only):
 def test_password_file(serve, tmp_path, method):
     path = password_file(tmp_path, alice=("correct horse", method), bob=("", method))
     server = serve(options={"auth-methods": "password", "password-file": path})
-    for user, password, right in (("alice", "correct horse", True), ("alice", "wrong", False), ("alice", "", False),
-                                  ("carol", "correct horse", False), ("", "", False), ("alice:x", "x", False),
-                                  ("# user", "hash", False), ("alice", "x" * 5000, False)):
+    for user, password, right in (
+        ("alice", "correct horse", True),
+        ("alice", "wrong", False),
+        ("alice", "", False),
+        ("carol", "correct horse", False),
+        ("", "", False),
+        ("alice:x", "x", False),
+        ("# user", "hash", False),
+        ("alice", "x" * 5000, False),
+    ):
         client = dial(server)
         assert client.auth_password(user, password) is right, (user, password)
         client.close()
@@ -119,7 +139,9 @@ def test_keyboard_interactive_checks_the_password_file(serve, tmp_path):
 def test_authorized_keys(serve, tmp_path):
     known, other, unknown = new_key(), new_key(), new_key()
     path = tmp_path / "authorized_keys"
-    path.write_text(f"# who may log in\n\n{public_line(known)}\nno-pty,command=\"a, b\" {public_line(other, 'two words')}\n")
+    path.write_text(
+        f"# who may log in\n\n{public_line(known)}\nno-pty,command=\"a, b\" {public_line(other, 'two words')}\n"
+    )
     path.chmod(0o644)
     server = serve(options={"auth-methods": "publickey", "authorized-keys": path})
     for key, right in ((known, True), (other, True), (unknown, False)):
@@ -144,7 +166,7 @@ def test_bad_signature_is_refused(serve, tmp_path, authorized):
     server = serve(options={**options, "login-timeout": "1s"})
     for how in ({"spoil": True}, {"session_id": b"x" * 32}):
         client = dial(server)
-        try:    # libssh 0.10 drops a bad signature without an answer: then the login deadline ends it
+        try:  # libssh 0.10 drops a bad signature without an answer: then the login deadline ends it
             assert not client.auth_publickey("anyone", key, **how)
         except ConnectionError:
             assert server.wait_line("close")["reason"] == "login-timeout"
@@ -200,6 +222,7 @@ def test_nothing_but_authentication_before_login(server):
 
 
 # -- real clients
+
 
 def askpass(tmp_path, answer):
     script = tmp_path / "askpass"
@@ -258,11 +281,18 @@ def test_paramiko_by_each_method(serve, tmp_path):
     key = paramiko.RSAKey.generate(2048)
     keys = tmp_path / "keys"
     keys.write_text(f"{key.get_name()} {key.get_base64()}\n")
-    server = serve(options={"auth-methods": "password,publickey,keyboard-interactive", "password-file": path,
-                            "authorized-keys": keys})
-    for log_in in (lambda t: t.auth_password("alice", "secret", fallback=False),
-                   lambda t: t.auth_publickey("anyone", key),
-                   lambda t: t.auth_interactive("alice", lambda title, text, prompts: ["secret"] * len(prompts))):
+    server = serve(
+        options={
+            "auth-methods": "password,publickey,keyboard-interactive",
+            "password-file": path,
+            "authorized-keys": keys,
+        }
+    )
+    for log_in in (
+        lambda t: t.auth_password("alice", "secret", fallback=False),
+        lambda t: t.auth_publickey("anyone", key),
+        lambda t: t.auth_interactive("alice", lambda title, text, prompts: ["secret"] * len(prompts)),
+    ):
         transport = paramiko.Transport(server.address)
         transport.start_client(timeout=20)
         assert log_in(transport) == []
@@ -271,6 +301,7 @@ def test_paramiko_by_each_method(serve, tmp_path):
 
 
 # -- the decision that an address other than loopback asks for
+
 
 def test_other_addresses_need_a_decision():
     result = harness.run_sshechod("--listen", "0.0.0.0:0", "--workers", "1")
@@ -284,9 +315,11 @@ def test_other_addresses_with_a_decision(serve, tmp_path, decision):
     key = new_key()
     (tmp_path / "keys").write_text(public_line(key) + "\n")
     path = password_file(tmp_path, alice=("secret", "sha512"))
-    options = {"anonymous": {"allow-anonymous": "yes"},
-               "password": {"auth-methods": "password", "password-file": path},
-               "keys": {"auth-methods": "publickey", "authorized-keys": tmp_path / "keys"}}[decision]
+    options = {
+        "anonymous": {"allow-anonymous": "yes"},
+        "password": {"auth-methods": "password", "password-file": path},
+        "keys": {"auth-methods": "publickey", "authorized-keys": tmp_path / "keys"},
+    }[decision]
     server = serve(listen=["0.0.0.0:0"], options=options)
     server.addresses = [("127.0.0.1", server.port)]
     client = dial(server)
@@ -299,9 +332,16 @@ def test_other_addresses_with_a_decision(serve, tmp_path, decision):
     client.close()
 
 
-@pytest.mark.parametrize("options", [
-    ["auth-methods=none"], ["auth-methods=password"], ["auth-methods=publickey"], ["auth-methods=keyboard-interactive"],
-], ids=lambda options: options[0])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["auth-methods=none"],
+        ["auth-methods=password"],
+        ["auth-methods=publickey"],
+        ["auth-methods=keyboard-interactive"],
+    ],
+    ids=lambda options: options[0],
+)
 def test_a_method_that_admits_everyone_is_no_decision(options):
     arguments = [argument for option in options for argument in ("-o", option)]
     result = harness.run_sshechod("--listen", "0.0.0.0:0", *arguments)

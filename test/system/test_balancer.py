@@ -2,10 +2,8 @@
 killed, drained, or full."""
 
 import concurrent.futures
-import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -18,8 +16,9 @@ import harness
 import rawssh
 from harness import wait_until
 
-pytestmark = pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout,
-                                reason="built without libmicrohttpd")
+pytestmark = pytest.mark.skipif(
+    "libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd"
+)
 
 CONFIG = harness.ROOT / "conf" / "deploy" / "haproxy.cfg"
 
@@ -87,8 +86,14 @@ def pool(serve, tmp_path):
     """Two servers and a balancer."""
     servers = []
     for _ in range(2):
-        server = serve(options={"proxy-from": "127.0.0.1", "metrics-listen": "127.0.0.1:0", "drain-timeout": "20s",
-                                "max-connections": 200})
+        server = serve(
+            options={
+                "proxy-from": "127.0.0.1",
+                "metrics-listen": "127.0.0.1:0",
+                "drain-timeout": "20s",
+                "max-connections": 200,
+            }
+        )
         server.metrics = server.wait_line("metrics")["address"]
         servers.append(server)
     balancer = Balancer(tmp_path, servers)
@@ -133,7 +138,7 @@ def test_servers_see_the_real_clients_and_share_them(pool):
 
 
 def test_health_checks_leave_no_trace_among_the_connections(pool):
-    time.sleep(1.5)     # three checks of each server
+    time.sleep(1.5)  # three checks of each server
     for server in pool.backends:
         assert not server.lines("accept") and not server.lines("refuse")
 
@@ -175,7 +180,7 @@ def test_drained_server_loses_no_session_and_gets_no_new_one(pool):
     theirs = [pair for pair in held if backend_of(pool, pair[0]) is leaving]
     assert len(theirs) == 4
     leaving.signal(signal.SIGTERM)
-    done = [one_echo(pool) for _ in range(30)]     # before and after the balancer has noticed
+    done = [one_echo(pool) for _ in range(30)]  # before and after the balancer has noticed
     assert all(done), f"{done.count(False)} of {len(done)} clients failed while a server drained"
     wait_until(lambda: pool.states()["a"] == "DOWN", 10, "the balancer to notice")
     for client, channel in held:
@@ -223,8 +228,12 @@ def test_full_server_is_passed_over(serve, tmp_path):
 def load(pool, directory, *arguments):
     """sshload against the balancer; the finished process and its result file."""
     path = directory / "result.json"
-    process = subprocess.Popen([str(harness.SSHLOAD), "--insecure", "--json", str(path), *arguments,
-                                "%s:%d" % pool.address], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [str(harness.SSHLOAD), "--insecure", "--json", str(path), *arguments, "%s:%d" % pool.address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     return process, path
 
 

@@ -16,8 +16,14 @@ SCRIPTS = harness.ROOT / "scripts"
 def bench(name, directory, *arguments):
     """A driver, with every temporary file of its in directory."""
     command = [str(SCRIPTS / name), "--no-build", "--quick", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": str(directory)})
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": str(directory)},
+    )
 
 
 def finished(process, timeout=60):
@@ -41,7 +47,9 @@ def left_behind(directory):
 
 def test_bench_server_measures_echo_and_memory(directory, tmp_path):
     path = tmp_path / "result.json"
-    out = finished(bench("bench-server", directory, "--only", "echo", "--only", "idle", "--only", "hold", "--json", str(path)))
+    out = finished(
+        bench("bench-server", directory, "--only", "echo", "--only", "idle", "--only", "hold", "--json", str(path))
+    )
     result = json.loads(path.read_text())
     runs = [run for run in result["records"] if run["server"] == "sshechod"]
     assert runs and all(run["failure"] is None for run in runs), runs
@@ -49,16 +57,37 @@ def test_bench_server_measures_echo_and_memory(directory, tmp_path):
     assert echo["us_per_echo"] > 0 and echo["echoes_per_s"] > 0 and "--json" in echo["command"]
     assert 1 < result["idle"]["sshechod"]["kib_per_session"] < 4096
     assert result["hold"]["up"] == result["hold"]["asked"] and result["hold"]["echoes"] == 2 * result["hold"]["asked"]
-    assert {each["state"] for each in result["verdicts"]} <= {"met", "goal met", "met, goal not", "not met", "not measured"}
+    assert {each["state"] for each in result["verdicts"]} <= {
+        "met",
+        "goal met",
+        "met, goal not",
+        "not met",
+        "not measured",
+    }
     assert "Targets" in out and not left_behind(directory)
 
 
 def test_bench_peers_writes_between_the_marks_of_a_page(directory, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- bench-peers: begin -->\nold\n<!-- bench-peers: end -->\nafter\n")
-    finished(bench("bench-peers", directory, "--only", "stream", "--server", "sshechod", "--server", "tcp", "--markdown", str(page)))
+    finished(
+        bench(
+            "bench-peers",
+            directory,
+            "--only",
+            "stream",
+            "--server",
+            "sshechod",
+            "--server",
+            "tcp",
+            "--markdown",
+            str(page),
+        )
+    )
     text = page.read_text()
-    assert text.startswith("before\n<!-- bench-peers: begin -->\n") and text.endswith("<!-- bench-peers: end -->\nafter\n")
+    assert text.startswith("before\n<!-- bench-peers: begin -->\n") and text.endswith(
+        "<!-- bench-peers: end -->\nafter\n"
+    )
     assert "old" not in text and "| sshechod | " in text and "| floor: TCP echo + two passes | " in text
 
 
@@ -66,8 +95,20 @@ def test_bench_peers_takes_a_server_by_address(serve, directory, tmp_path):
     server = serve(workers=1)
     path = tmp_path / "result.json"
     host, port = server.address
-    finished(bench("bench-peers", directory, "--only", "ping", "--server", "tcp", "--address", f"mine={host}:{port}/{server.pid}",
-                   "--json", str(path)))
+    finished(
+        bench(
+            "bench-peers",
+            directory,
+            "--only",
+            "ping",
+            "--server",
+            "tcp",
+            "--address",
+            f"mine={host}:{port}/{server.pid}",
+            "--json",
+            str(path),
+        )
+    )
     runs = [run for run in json.loads(path.read_text())["records"] if run["server"] == "mine"]
     assert runs and all(run["failure"] is None and run["echoes_per_s"] > 0 for run in runs), runs
     assert harness.is_running(server.pid)
@@ -86,8 +127,12 @@ def test_bench_growth_measures_beside_other_load(directory, tmp_path):
 def test_an_interrupted_benchmark_stops_everything(directory, number):
     process = bench("bench-server", directory, "--only", "hold", "--duration", "60")
     try:
-        harness.wait_until(lambda: any("sshechod" in line for line in running_in(directory)), 20, "the server to be started")
-        harness.wait_until(lambda: any("sshload" in line for line in running_in(directory)), 20, "the load to be started")
+        harness.wait_until(
+            lambda: any("sshechod" in line for line in running_in(directory)), 20, "the server to be started"
+        )
+        harness.wait_until(
+            lambda: any("sshload" in line for line in running_in(directory)), 20, "the load to be started"
+        )
         process.send_signal(number)
         process.communicate(timeout=30)
     finally:

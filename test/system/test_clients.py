@@ -24,6 +24,7 @@ with warnings.catch_warnings():
 
 # -- OpenSSH, Dropbear, PuTTY
 
+
 @pytest.mark.parametrize("kind", clients.COMMANDS)
 @pytest.mark.parametrize("arguments", [(), ("cat",)], ids=["shell", "exec"])
 def test_content_and_exit_status(server, kind, arguments):
@@ -65,8 +66,9 @@ def test_openssh_with_a_terminal(server):
 
 def test_openssh_forwardings_are_refused_and_the_session_lives(server):
     data = pattern(10_000)
-    result = run(server, openssh(server, options=["ForwardAgent=yes", "ForwardX11=yes", "RemoteForward=0 127.0.0.1:9"]),
-                 data)
+    result = run(
+        server, openssh(server, options=["ForwardAgent=yes", "ForwardX11=yes", "RemoteForward=0 127.0.0.1:9"]), data
+    )
     assert_echo(result, data)
     result = run(server, openssh(server, options=["RemoteForward=0 127.0.0.1:9", "ExitOnForwardFailure=yes"]), data)
     assert result.returncode == 255
@@ -76,15 +78,21 @@ def test_openssh_local_forward_is_refused(server):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(openssh(server, options=[f"LocalForward=127.0.0.1:{port} 127.0.0.1:9"]),
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env=clients.environment(server))
+    process = subprocess.Popen(
+        openssh(server, options=[f"LocalForward=127.0.0.1:{port} 127.0.0.1:9"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clients.environment(server),
+    )
     try:
+
         def connected():
             try:
                 return socket.create_connection(("127.0.0.1", port), 5)
             except ConnectionRefusedError:
                 return None
+
         with harness.wait_until(connected, 10, "the forwarding port of ssh") as forwarded:
             assert forwarded.recv(10) == b""
         out, err = process.communicate(b"still here", 20)
@@ -97,12 +105,18 @@ def test_openssh_local_forward_is_refused(server):
 
 def test_openssh_multiplexed_sessions(server):
     path = server.directory / "mux"
-    master = subprocess.Popen(openssh(server, options=["ControlMaster=yes", f"ControlPath={path}", "SessionType=none"]),
-                              env=clients.environment(server), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    master = subprocess.Popen(
+        openssh(server, options=["ControlMaster=yes", f"ControlPath={path}", "SessionType=none"]),
+        env=clients.environment(server),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     try:
         harness.wait_until(path.exists, 10, "the master's socket")
-        jobs = [(openssh(server, options=["ControlMaster=no", f"ControlPath={path}"]), pattern(2_000_000, seed))
-                for seed in range(9)]
+        jobs = [
+            (openssh(server, options=["ControlMaster=no", f"ControlPath={path}"]), pattern(2_000_000, seed))
+            for seed in range(9)
+        ]
         for result, (_, data) in zip(run_many(server, jobs), jobs):
             assert_echo(result, data)
         assert len(server.lines("accept")) == 1, "the sessions did not share the connection"
@@ -120,10 +134,12 @@ def test_openssh_rekey_storm(server, limit):
 
 def test_rekey_storm_from_both_sides(serve):
     server = serve(options={"rekey-bytes": "200K", "rekey-interval": "1s"})
-    jobs = [(openssh(server, options=["RekeyLimit=300K"]), pattern(4_000_000, 1)),
-            (openssh(server), pattern(10_000_000, 2)),
-            (clients.dbclient(server), pattern(3_000_000, 3)),
-            (clients.plink(server), pattern(3_000_000, 4))]
+    jobs = [
+        (openssh(server, options=["RekeyLimit=300K"]), pattern(4_000_000, 1)),
+        (openssh(server), pattern(10_000_000, 2)),
+        (clients.dbclient(server), pattern(3_000_000, 3)),
+        (clients.plink(server), pattern(3_000_000, 4)),
+    ]
     for result, (_, data) in zip(run_many(server, jobs), jobs):
         assert_echo(result, data)
 
@@ -136,9 +152,12 @@ def test_plink_rekeys_by_the_server(serve):
 
 def test_openssh_multiplexed_with_rekeys(server):
     path = server.directory / "mux"
-    master = subprocess.Popen(openssh(server, options=["ControlMaster=yes", f"ControlPath={path}", "SessionType=none",
-                                                       "RekeyLimit=200K"]),
-                              env=clients.environment(server), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    master = subprocess.Popen(
+        openssh(server, options=["ControlMaster=yes", f"ControlPath={path}", "SessionType=none", "RekeyLimit=200K"]),
+        env=clients.environment(server),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     try:
         harness.wait_until(path.exists, 10, "the master's socket")
         jobs = [(openssh(server, options=[f"ControlPath={path}"]), pattern(2_000_000, seed)) for seed in range(4)]
@@ -151,11 +170,12 @@ def test_openssh_multiplexed_with_rekeys(server):
 
 def test_client_that_reads_late(server):
     data = pattern(8_000_000)
-    process = subprocess.Popen(openssh(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               env=clients.environment(server))
+    process = subprocess.Popen(
+        openssh(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clients.environment(server)
+    )
     writer = threading.Thread(target=lambda: (process.stdin.write(data), process.stdin.close()))
     writer.start()
-    time.sleep(1)   # the pipe, both windows and all buffers fill meanwhile
+    time.sleep(1)  # the pipe, both windows and all buffers fill meanwhile
     out = process.stdout.read()
     writer.join()
     assert process.wait(20) == 0
@@ -164,8 +184,9 @@ def test_client_that_reads_late(server):
 
 
 def test_killed_client_beside_a_living_one(server):
-    victim = subprocess.Popen(openssh(server), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                              env=clients.environment(server))
+    victim = subprocess.Popen(
+        openssh(server), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=clients.environment(server)
+    )
     feeder = threading.Thread(target=feed_until_broken, args=(victim.stdin,))
     feeder.start()
     harness.wait_until(lambda: server.lines("accept"), what="the victim's connection")
@@ -192,8 +213,9 @@ def feed_until_broken(pipe):
 
 def test_stopped_client_resumes(server):
     data = pattern(30_000_000)
-    process = subprocess.Popen(openssh(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               env=clients.environment(server))
+    process = subprocess.Popen(
+        openssh(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clients.environment(server)
+    )
     box = {}
     thread = threading.Thread(target=lambda: box.update(out=process.communicate(data, 60)[0]))
     thread.start()
@@ -206,6 +228,7 @@ def test_stopped_client_resumes(server):
 
 
 # -- paramiko
+
 
 def paramiko_transport(server):
     transport = paramiko.Transport(server.address)
@@ -271,12 +294,14 @@ def test_paramiko_rekeys(server):
 
 # -- asyncssh
 
+
 def asyncssh_run(server, body):
     async def main():
         options = {"known_hosts": None, "username": USER, "client_keys": None, "agent_path": None, "config": []}
         host, port = server.address
         async with asyncssh.connect(host, port, **options) as connection:
             return await asyncio.wait_for(body(connection), 60)
+
     return asyncio.run(main())
 
 
@@ -285,7 +310,7 @@ async def exchange(connection, data, **how):
 
     async def feed():
         for start in range(0, len(data), 100_000):
-            process.stdin.write(data[start:start + 100_000])
+            process.stdin.write(data[start : start + 100_000])
             await process.stdin.drain()
         process.stdin.write_eof()
 
@@ -303,8 +328,10 @@ def test_asyncssh(server):
 
 def test_asyncssh_many_sessions_on_one_connection(server):
     async def body(connection):
-        return await asyncio.gather(*(exchange(connection, pattern(300_000, seed), command="cat")
-                                      for seed in range(20)))
+        return await asyncio.gather(
+            *(exchange(connection, pattern(300_000, seed), command="cat") for seed in range(20))
+        )
+
     for seed, result in enumerate(asyncssh_run(server, body)):
         assert result == (pattern(300_000, seed), 0)
 
@@ -320,8 +347,9 @@ def test_asyncssh_when_the_server_rekeys(serve):
 
 def test_asyncssh_terminal_signals_and_break(server):
     async def body(connection):
-        process = await connection.create_process(term_type="xterm", term_size=(80, 24), encoding=None,
-                                                  env={"LANG": "C"})
+        process = await connection.create_process(
+            term_type="xterm", term_size=(80, 24), encoding=None, env={"LANG": "C"}
+        )
         process.change_terminal_size(132, 43)
         process.send_signal("INT")
         process.send_break(100)
@@ -330,4 +358,5 @@ def test_asyncssh_terminal_signals_and_break(server):
         process.stdin.write_eof()
         result = await process.wait()
         return out, result.exit_status
+
     assert asyncssh_run(server, body) == (b"after all that", 0)

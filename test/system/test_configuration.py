@@ -9,23 +9,67 @@ import harness
 from harness import run_sshechod
 
 BAD_VALUES = [
-    "listen=127.0.0.1:70000", "listen=127.0.0.1:port", "listen=999.1.1.1:22", "listen=[::1:22", "listen=",
-    "backlog=0", "backlog=65536", "backlog=many", "backlog=-1", "backlog=",
-    "workers=257", "workers=-1", "workers=two", "workers=1.5",
-    "auth-methods=telepathy", "auth-methods=none,telepathy", "auth-methods=",
-    "password-file=/nonexistent/passwords", "authorized-keys=/nonexistent/keys", "password-file=/", "host-key=/",
-    "allow-anonymous=perhaps", "auth-attempts=0", "auth-attempts=1001",
-    "host-key=/nonexistent/key", "host-key-types=dsa", "host-key-types=ed25519,rot13",
-    "kex=rot13", "kex=", "ciphers=rot13", "ciphers=aes128-ctr,rot13", "macs=rot13", "host-key-algorithms=rot13",
+    "listen=127.0.0.1:70000",
+    "listen=127.0.0.1:port",
+    "listen=999.1.1.1:22",
+    "listen=[::1:22",
+    "listen=",
+    "backlog=0",
+    "backlog=65536",
+    "backlog=many",
+    "backlog=-1",
+    "backlog=",
+    "workers=257",
+    "workers=-1",
+    "workers=two",
+    "workers=1.5",
+    "auth-methods=telepathy",
+    "auth-methods=none,telepathy",
+    "auth-methods=",
+    "password-file=/nonexistent/passwords",
+    "authorized-keys=/nonexistent/keys",
+    "password-file=/",
+    "host-key=/",
+    "allow-anonymous=perhaps",
+    "auth-attempts=0",
+    "auth-attempts=1001",
+    "host-key=/nonexistent/key",
+    "host-key-types=dsa",
+    "host-key-types=ed25519,rot13",
+    "kex=rot13",
+    "kex=",
+    "ciphers=rot13",
+    "ciphers=aes128-ctr,rot13",
+    "macs=rot13",
+    "host-key-algorithms=rot13",
     "compression=rar",
-    "rekey-bytes=1", "rekey-bytes=lots", "rekey-interval=10ms", "rekey-interval=2 fortnights", "rekey-interval=100000d",
-    "max-connections=-5", "max-connections=x", "max-unauthenticated=10", "max-unauthenticated=10:200:20",
-    "max-unauthenticated=20:50:10", "max-unauthenticated=a:b:c",
-    "channels-per-connection=0", "channels-per-connection=100001",
-    "pending-bytes=1", "pending-bytes=1T", "pending-bytes=0",
-    "login-timeout=soon", "login-timeout=-1s", "login-timeout=2h", "login-timeout=99999999999999999999s",
-    "no-progress-timeout=x", "idle-timeout=1 s s", "drain-timeout=x", "drain-timeout=2d",
-    "log-level=loud", "log-format=xml", "profile=fast",
+    "rekey-bytes=1",
+    "rekey-bytes=lots",
+    "rekey-interval=10ms",
+    "rekey-interval=2 fortnights",
+    "rekey-interval=100000d",
+    "max-connections=-5",
+    "max-connections=x",
+    "max-unauthenticated=10",
+    "max-unauthenticated=10:200:20",
+    "max-unauthenticated=20:50:10",
+    "max-unauthenticated=a:b:c",
+    "channels-per-connection=0",
+    "channels-per-connection=100001",
+    "pending-bytes=1",
+    "pending-bytes=1T",
+    "pending-bytes=0",
+    "login-timeout=soon",
+    "login-timeout=-1s",
+    "login-timeout=2h",
+    "login-timeout=99999999999999999999s",
+    "no-progress-timeout=x",
+    "idle-timeout=1 s s",
+    "drain-timeout=x",
+    "drain-timeout=2d",
+    "log-level=loud",
+    "log-format=xml",
+    "profile=fast",
 ]
 
 
@@ -57,27 +101,44 @@ def test_bad_value_in_the_file(tmp_path, setting):
     assert f"{path}:3" in line or str(path) in line or value in line
 
 
-@pytest.mark.parametrize("setting, allowed", [
-    ("workers=257", "256"), ("backlog=0", "65535"), ("auth-attempts=1001", "1000"), ("rekey-bytes=1", "64K"),
-    ("rekey-interval=10ms", "1s"), ("login-timeout=2h", "1h"), ("log-level=loud", "trace"), ("log-format=xml", "json"),
-    ("auth-methods=telepathy", "publickey"), ("host-key-types=dsa", "ed25519"), ("allow-anonymous=perhaps", "yes"),
-    ("compression=rar", "none"), ("profile=fast", "exposed"), ("pending-bytes=1", "64K"),
-])
+@pytest.mark.parametrize(
+    "setting, allowed",
+    [
+        ("workers=257", "256"),
+        ("backlog=0", "65535"),
+        ("auth-attempts=1001", "1000"),
+        ("rekey-bytes=1", "64K"),
+        ("rekey-interval=10ms", "1s"),
+        ("login-timeout=2h", "1h"),
+        ("log-level=loud", "trace"),
+        ("log-format=xml", "json"),
+        ("auth-methods=telepathy", "publickey"),
+        ("host-key-types=dsa", "ed25519"),
+        ("allow-anonymous=perhaps", "yes"),
+        ("compression=rar", "none"),
+        ("profile=fast", "exposed"),
+        ("pending-bytes=1", "64K"),
+    ],
+)
 def test_errors_say_what_is_allowed(setting, allowed):
     assert allowed in one_line(run_sshechod("--check", "-o", setting))
 
 
-@pytest.mark.parametrize("text, line, word", [
-    ("no-such-key = 1\n", 1, "no-such-key"),
-    ("\n\nno-such-key = 1\n", 3, "no-such-key"),
-    ("log-level = \"info\"\nworkers = = 2\n", 2, ""),
-    ("workers = \"2\n", 0, ""),
-    ("log-level\n", 0, ""),
-    ("workers = 300\n", 1, "workers"),
-    ("check = yes\n", 1, "check"),
-    ("config = \"x\"\n", 1, "config"),
-    ("help = yes\n", 1, "help"),
-], ids=["unknown", "unknown-3", "syntax", "unclosed", "no-value", "range", "check", "config", "help"])
+@pytest.mark.parametrize(
+    "text, line, word",
+    [
+        ("no-such-key = 1\n", 1, "no-such-key"),
+        ("\n\nno-such-key = 1\n", 3, "no-such-key"),
+        ('log-level = "info"\nworkers = = 2\n', 2, ""),
+        ('workers = "2\n', 0, ""),
+        ("log-level\n", 0, ""),
+        ("workers = 300\n", 1, "workers"),
+        ("check = yes\n", 1, "check"),
+        ('config = "x"\n', 1, "config"),
+        ("help = yes\n", 1, "help"),
+    ],
+    ids=["unknown", "unknown-3", "syntax", "unclosed", "no-value", "range", "check", "config", "help"],
+)
 def test_bad_file(tmp_path, text, line, word):
     path = tmp_path / "test.conf"
     path.write_text(text)
@@ -105,10 +166,26 @@ def test_file_that_cannot_be_read(path):
     assert path in one_line(result)
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--nonsense"], ["-Z"], ["stray"], ["-o"], ["-o", "nonsense"], ["-o", "nonsense=1"], ["-o", "=1"], ["-o", ""],
-    ["--config"], ["--listen"], ["--workers"], ["--workers", "x"], ["-o", "check=yes"], ["-o", "help=yes"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--nonsense"],
+        ["-Z"],
+        ["stray"],
+        ["-o"],
+        ["-o", "nonsense"],
+        ["-o", "nonsense=1"],
+        ["-o", "=1"],
+        ["-o", ""],
+        ["--config"],
+        ["--listen"],
+        ["--workers"],
+        ["--workers", "x"],
+        ["-o", "check=yes"],
+        ["-o", "help=yes"],
+    ],
+    ids=" ".join,
+)
 def test_bad_arguments(arguments):
     result = run_sshechod(*arguments)
     assert result.returncode == 2
@@ -145,8 +222,23 @@ def test_sample_file_is_complete_and_valid(tmp_path):
     path.write_text(sample.stdout)
     result = run_sshechod("--check", "--config", path)
     assert result.returncode == 0, result.stderr
-    for key in ("listen", "workers", "auth-methods", "host-key", "kex", "ciphers", "macs", "compression", "rekey-bytes",
-                "max-connections", "login-timeout", "drain-timeout", "log-level", "log-format", "profile"):
+    for key in (
+        "listen",
+        "workers",
+        "auth-methods",
+        "host-key",
+        "kex",
+        "ciphers",
+        "macs",
+        "compression",
+        "rekey-bytes",
+        "max-connections",
+        "login-timeout",
+        "drain-timeout",
+        "log-level",
+        "log-format",
+        "profile",
+    ):
         assert key in keys()
 
 
@@ -189,8 +281,13 @@ def test_what_check_prints_is_a_valid_file(tmp_path):
 def test_every_way_to_set_a_key(tmp_path):
     path = tmp_path / "test.conf"
     path.write_text('login-timeout = "11s"\n')
-    for arguments in (["--config", path], ["-o", "login-timeout=11s"], ["--login-timeout", "11s"],
-                      ["--login-timeout=11s"], ["-o", "login-timeout = 11s"]):
+    for arguments in (
+        ["--config", path],
+        ["-o", "login-timeout=11s"],
+        ["--login-timeout", "11s"],
+        ["--login-timeout=11s"],
+        ["-o", "login-timeout = 11s"],
+    ):
         result = run_sshechod("--check", *arguments)
         assert result.returncode == 0, f"{arguments}: {result.stderr}"
         assert re.search(r"^login-timeout\s*=\s*\"?11s", result.stdout, re.M), arguments
@@ -202,8 +299,9 @@ def test_check_starts_nothing(tmp_path):
     assert not (tmp_path / "ports").exists()
 
 
-@pytest.mark.parametrize("content, line", [("alice\n", 1), ("# fine\nalice:$6$x$y\n:hash\n", 3), ("alice:\n", 1),
-                                           ("alice:plain text\n", 1)])
+@pytest.mark.parametrize(
+    "content, line", [("alice\n", 1), ("# fine\nalice:$6$x$y\n:hash\n", 3), ("alice:\n", 1), ("alice:plain text\n", 1)]
+)
 def test_bad_password_file(tmp_path, content, line):
     path = tmp_path / "passwords"
     path.write_text(content)
@@ -230,9 +328,19 @@ def test_full_disk_for_the_output_is_not_a_success():
 def test_a_libssh_that_takes_forged_packets_is_named(serve, tmp_path):
     assert not serve().lines("libssh_unsafe"), "the libssh of this machine needs an update (SECURITY.md)"
     if harness.is_sanitized():
-        return      # nothing can be loaded before ASan
+        return  # nothing can be loaded before ASan
     library = tmp_path / "blind.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(harness.ROOT / "test" / "faults" / "blind_decrypt.c")],
-                   check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(library),
+            str(harness.ROOT / "test" / "faults" / "blind_decrypt.c"),
+        ],
+        check=True,
+    )
     blind = serve(options={"ciphers": "aes128-gcm@openssh.com"}, environment={"LD_PRELOAD": str(library)})
     assert "update libssh" in blind.wait_line("libssh_unsafe")["note"]

@@ -35,8 +35,10 @@ def pods():
 # What each object has to have, as the API server would insist (the parts of its schema that these files use).
 QUANTITY = re.compile(r"\d+(m|Ki|Mi|Gi)?")
 REQUIRED = {
-    "Deployment": ("apps/v1", ["spec.selector.matchLabels", "spec.template.metadata.labels",
-                               "spec.template.spec.containers"]),
+    "Deployment": (
+        "apps/v1",
+        ["spec.selector.matchLabels", "spec.template.metadata.labels", "spec.template.spec.containers"],
+    ),
     "Service": ("v1", ["spec.ports", "spec.selector"]),
     "PodDisruptionBudget": ("policy/v1", ["spec.selector.matchLabels"]),
     "Job": ("batch/v1", ["spec.template.spec.containers", "spec.template.spec.restartPolicy"]),
@@ -66,8 +68,11 @@ def test_pods_are_confined(name, pod):
     assert context["runAsNonRoot"] is True and context["runAsUser"] > 0
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in pod["containers"]:
-        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
-                                                "capabilities": {"drop": ["ALL"]}}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         for amounts in container["resources"].values():
             assert all(QUANTITY.fullmatch(str(amount)) for amount in amounts.values())
 
@@ -84,8 +89,11 @@ def test_references_meet():
     kustomization = by_kind("kustomization.yaml")["Kustomization"]
     template = objects["Deployment"]["spec"]["template"]
     labels = template["metadata"]["labels"]
-    for kind, path in (("Service", ["selector"]), ("PodDisruptionBudget", ["selector", "matchLabels"]),
-                       ("Deployment", ["selector", "matchLabels"])):
+    for kind, path in (
+        ("Service", ["selector"]),
+        ("PodDisruptionBudget", ["selector", "matchLabels"]),
+        ("Deployment", ["selector", "matchLabels"]),
+    ):
         wanted = objects[kind]["spec"]
         for key in path:
             wanted = wanted[key]
@@ -98,8 +106,9 @@ def test_references_meet():
         assert container[probe]["httpGet"]["path"] in ("/readyz", "/healthz")
     assert container["image"] in [each["name"] for each in kustomization["images"]]
     generated = {each["name"] for each in kustomization["configMapGenerator"] + kustomization["secretGenerator"]}
-    used = {each.get("configMap", {}).get("name") or each["secret"]["secretName"]
-            for each in template["spec"]["volumes"]}
+    used = {
+        each.get("configMap", {}).get("name") or each["secret"]["secretName"] for each in template["spec"]["volumes"]
+    }
     assert used == generated
     for resource in kustomization["resources"]:
         assert (KUBERNETES / resource).exists()
@@ -111,8 +120,9 @@ def test_the_pods_configuration_is_one(tmp_path):
     text = (KUBERNETES / "sshechod.conf").read_text()
     key, public = make_key(tmp_path)
     path = tmp_path / "sshechod.conf"
-    path.write_text(text.replace("/keys/ssh_host_ed25519_key", str(key))
-                    .replace("/etc/sshecho/authorized_keys", str(public)))
+    path.write_text(
+        text.replace("/keys/ssh_host_ed25519_key", str(key)).replace("/etc/sshecho/authorized_keys", str(public))
+    )
     result = harness.run_sshechod("--check", "--config", path)
     assert result.returncode == 0, result.stderr
     drain = int(re.search(r"^drain-timeout = \"?(\d+)s", result.stdout, re.M).group(1))
@@ -125,8 +135,12 @@ def test_the_pods_configuration_is_one(tmp_path):
 
 def make_key(directory):
     key = directory / "ssh_host_ed25519_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True, timeout=20,
-                   stdin=subprocess.DEVNULL)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)],
+        check=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
     return key, directory / "ssh_host_ed25519_key.pub"
 
 
@@ -142,8 +156,16 @@ def test_key_that_root_lends_to_our_group(mode, works):
         program = Path(place) / "sshechod"
         program.write_bytes(harness.SSHECHOD.read_bytes())
         program.chmod(0o755)
-        result = subprocess.run([str(program), "--check", "--host-key", str(key)], capture_output=True, text=True,
-                                timeout=20, user=65532, group=65532, extra_groups=[], cwd="/")
+        result = subprocess.run(
+            [str(program), "--check", "--host-key", str(key)],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            user=65532,
+            group=65532,
+            extra_groups=[],
+            cwd="/",
+        )
     assert (result.returncode == 0) == works, result.stderr
     assert works or (result.returncode == 2 and "ssh_host_ed25519_key" in result.stderr)
 
@@ -155,13 +177,25 @@ def test_job_command_is_understood_and_its_results_are_joined(serve, tmp_path):
     assert f"--shard=/{job['completions']}" in command
     key, public = make_key(tmp_path)
     server = serve(options={"auth-methods": "publickey", "authorized-keys": str(public)})
-    changes = {"--connections=4000": "--connections=8", "--ramp=20s": "--ramp=0", "--duration=60s": "--duration=500ms",
-               "--identity=/keys/id_ed25519": f"--identity={key}", "echo@sshechod:22": "echo@%s:%d" % server.address}
+    changes = {
+        "--connections=4000": "--connections=8",
+        "--ramp=20s": "--ramp=0",
+        "--duration=60s": "--duration=500ms",
+        "--identity=/keys/id_ed25519": f"--identity={key}",
+        "echo@sshechod:22": "echo@%s:%d" % server.address,
+    }
     assert set(changes) <= set(command)
     arguments = [str(harness.SSHLOAD), *[changes.get(each, each) for each in command[1:]]]
-    running = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                env={**os.environ, "JOB_COMPLETION_INDEX": str(index)})
-               for index in range(job["completions"])]
+    running = [
+        subprocess.Popen(
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "JOB_COMPLETION_INDEX": str(index)},
+        )
+        for index in range(job["completions"])
+    ]
     paths, connections = [], 0
     for index, process in enumerate(running):
         output, errors = process.communicate(timeout=30)
@@ -171,8 +205,12 @@ def test_job_command_is_understood_and_its_results_are_joined(serve, tmp_path):
         paths[-1].write_text(output)
     assert connections == 8
     merged = tmp_path / "all.json"
-    result = subprocess.run([str(harness.SSHLOAD), "merge", *map(str, paths), "--json", str(merged)],
-                            capture_output=True, text=True, timeout=20)
+    result = subprocess.run(
+        [str(harness.SSHLOAD), "merge", *map(str, paths), "--json", str(merged)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert result.returncode == 0, result.stderr
     summary = json.loads(merged.read_text())["summary"]
     assert summary["ok"] == sum(json.loads(path.read_text())["summary"]["ok"] for path in paths)
@@ -180,11 +218,12 @@ def test_job_command_is_understood_and_its_results_are_joined(serve, tmp_path):
 
 # -- the image
 
+
 def test_image_runs_without_root_and_is_checked():
     text = (DEPLOY / "Containerfile").read_text()
     stages = re.findall(r"^FROM (\S+)", text, re.M)
     assert len(stages) == 2 and len(set(stages)) == 1
-    last = text[text.rindex("\nFROM "):]
+    last = text[text.rindex("\nFROM ") :]
     assert re.search(r"^USER \d{4,}:\d{4,}$", last, re.M)
     assert re.search(r'^ENTRYPOINT \["/usr/sbin/sshechod"\]$', last, re.M)
     assert "HEALTHCHECK" in last
@@ -195,7 +234,9 @@ def health_command():
     return json.loads(re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", text, re.M).group(1))
 
 
-@pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd")
+@pytest.mark.skipif(
+    "libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd"
+)
 def test_image_health_check(serve):
     server = serve(options={"metrics-listen": "127.0.0.1:0"})
     port = server.wait_line("metrics")["address"].rpartition(":")[2]

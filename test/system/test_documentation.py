@@ -22,8 +22,9 @@ def help_of(program):
 
 def options_of(program):
     """{"--config": "-f", "--check": "-t", "--top": None, ...} as --help has them."""
-    found = {name: letter or None
-             for letter, name in re.findall(r"^ +(?:(-\w), )?(--[a-z][a-z-]+)", help_of(program), re.M)}
+    found = {
+        name: letter or None for letter, name in re.findall(r"^ +(?:(-\w), )?(--[a-z][a-z-]+)", help_of(program), re.M)
+    }
     assert len(found) > 20, found
     return found
 
@@ -34,9 +35,10 @@ def manual(*names):
 
 def names_option(text, name, letter):
     """mdoc writes `--name` as `Fl -name`, a key of the file as `Ic name`."""
-    return (re.search(rf"(Fl|Ic) (\S+ , )?-?{re.escape(name[2:])}\b", text)
-            or re.search(rf", -{re.escape(name[2:])}\b", text)) and (not letter
-                                                                      or re.search(rf"Fl {letter[1]}\b", text))
+    return (
+        re.search(rf"(Fl|Ic) (\S+ , )?-?{re.escape(name[2:])}\b", text)
+        or re.search(rf", -{re.escape(name[2:])}\b", text)
+    ) and (not letter or re.search(rf"Fl {letter[1]}\b", text))
 
 
 def test_sample_is_what_the_program_prints():
@@ -45,8 +47,12 @@ def test_sample_is_what_the_program_prints():
 
 
 def test_manual_is_what_the_program_says():
-    result = subprocess.run([str(harness.ROOT / "scripts" / "refresh-docs"), str(harness.SSHECHOD), "--check"],
-                            capture_output=True, text=True, timeout=20)
+    result = subprocess.run(
+        [str(harness.ROOT / "scripts" / "refresh-docs"), str(harness.SSHECHOD), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -90,11 +96,15 @@ def test_manual_of_the_generator_names_every_option():
 def test_manual_pages_are_clean(page):
     program = shutil.which("mandoc")
     assert program, "mandoc is not installed (scripts/install-deps test)"
-    result = subprocess.run([program, "-T", "lint", "-W", "style", str(MAN / page)], capture_output=True, text=True,
-                            timeout=20)
+    result = subprocess.run(
+        [program, "-T", "lint", "-W", "style", str(MAN / page)], capture_output=True, text=True, timeout=20
+    )
     # which other pages exist is a matter of the machine
-    complaints = [line for line in (result.stdout + result.stderr).splitlines()
-                  if "referenced manual not found" not in line and "mandoc.db" not in line]
+    complaints = [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if "referenced manual not found" not in line and "mandoc.db" not in line
+    ]
     assert not complaints, complaints
 
 
@@ -109,8 +119,10 @@ def test_bash_completes_every_option(program):
 def test_bash_completes_choices_and_keys():
     def complete(word, previous):
         script = CONF / "deploy" / "completions" / "sshechod.bash"
-        command = (f". {script}; COMP_CWORD=2; _sshecho {harness.SSHECHOD} '{word}' {previous}; "
-                   "printf '%s\\n' \"${COMPREPLY[@]}\"")
+        command = (
+            f". {script}; COMP_CWORD=2; _sshecho {harness.SSHECHOD} '{word}' {previous}; "
+            "printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
         return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20).stdout.split()
 
     assert complete("", "--profile") == ["auto", "bench", "exposed"]
@@ -121,10 +133,15 @@ def test_bash_completes_choices_and_keys():
 
 # -- make install
 
+
 def make(*arguments, destination):
-    result = subprocess.run(["make", "-s", "-C", str(harness.ROOT), f"BUILD={harness.BUILD}", f"DESTDIR={destination}",
-                             *arguments], capture_output=True, text=True, timeout=300,
-                            env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")})
+    result = subprocess.run(
+        ["make", "-s", "-C", str(harness.ROOT), f"BUILD={harness.BUILD}", f"DESTDIR={destination}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")},
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -140,17 +157,23 @@ def test_install_and_uninstall(tmp_path, prefix):
     files = files_under(tmp_path)
     top = prefix[1:]
     etc = "etc" if prefix == "/usr" else f"{top}/etc"
-    for name in (f"{top}/sbin/sshechod", f"{top}/bin/sshload", f"{top}/share/man/man8/sshechod.8",
-                 f"{top}/share/man/man5/sshechod.conf.5", f"{etc}/sshecho/sshechod.conf",
-                 f"{top}/lib/systemd/system/sshechod.service", f"{top}/share/bash-completion/completions/sshechod"):
+    for name in (
+        f"{top}/sbin/sshechod",
+        f"{top}/bin/sshload",
+        f"{top}/share/man/man8/sshechod.8",
+        f"{top}/share/man/man5/sshechod.conf.5",
+        f"{etc}/sshecho/sshechod.conf",
+        f"{top}/lib/systemd/system/sshechod.service",
+        f"{top}/share/bash-completion/completions/sshechod",
+    ):
         assert name in files, files
     assert not [name for name in files if not name.startswith((top, "etc/sshecho"))]
     unit = (tmp_path / f"{top}/lib/systemd/system/sshechod.service").read_text()
     assert f"ExecStart={prefix}/sbin/sshechod" in unit
     changed = tmp_path / etc / "sshecho" / "sshechod.conf"
-    changed.write_text("log-level = \"debug\"\n")
+    changed.write_text('log-level = "debug"\n')
     make("install", f"PREFIX={prefix}", destination=tmp_path)
-    assert changed.read_text() == "log-level = \"debug\"\n", "install overwrote a configuration"
+    assert changed.read_text() == 'log-level = "debug"\n', "install overwrote a configuration"
     make("uninstall", f"PREFIX={prefix}", destination=tmp_path)
     assert files_under(tmp_path) == [f"{etc}/sshecho/sshechod.conf"]
     changed.write_text((CONF / "sshechod.conf").read_text())
@@ -158,7 +181,9 @@ def test_install_and_uninstall(tmp_path, prefix):
     assert files_under(tmp_path) == []
 
 
-@pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd")
+@pytest.mark.skipif(
+    "libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd"
+)
 def test_operations_name_every_figure(serve):
     text = (harness.ROOT / "docs" / "operations.md").read_text()
     server = serve(options={"metrics-listen": "127.0.0.1:0"})

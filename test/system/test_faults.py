@@ -50,6 +50,7 @@ def wait_service(server, timeout=15):
 
 # ---- memory
 
+
 class Plan:
     """What failing_malloc.so reads."""
 
@@ -89,15 +90,15 @@ def whole_session(server):
         client.echo(channel, data[1000:], 9)
         channel.finish(9)
         return True
-    except (*GONE, InvalidSignature):   # the latter: libssh signs what it could not finish to hash
+    except (*GONE, InvalidSignature):  # the latter: libssh signs what it could not finish to hash
         return False
-    except AssertionError as refusal:   # of the login, the channel or the shell; time that runs out is an error
+    except AssertionError as refusal:  # of the login, the channel or the shell; time that runs out is an error
         if "refused" not in str(refusal):
             raise
         return False
     finally:
         if channel is not None:
-            assert bytes(channel.data) == data[:len(channel.data)], "wrong bytes after a failed allocation"
+            assert bytes(channel.data) == data[: len(channel.data)], "wrong bytes after a failed allocation"
         if client is not None:
             client.violations.clear()
             client.close()
@@ -106,10 +107,17 @@ def whole_session(server):
 def test_allocation_failures_one_by_one(serve, failing_malloc, tmp_path):
     """The Nth allocation of a connection fails, for each N there is (in short runs, for some of them)."""
     plan = Plan(tmp_path / "plan")
-    short = {"banner-timeout": "2s", "kex-timeout": "2s", "login-timeout": "2s", "no-progress-timeout": "2s",
-             "idle-timeout": "2s"}
-    server = serve(environment={"LD_PRELOAD": str(failing_malloc), "FAULT_PLAN": str(plan.path)},
-                   options={**figures.OPTIONS, **short})
+    short = {
+        "banner-timeout": "2s",
+        "kex-timeout": "2s",
+        "login-timeout": "2s",
+        "no-progress-timeout": "2s",
+        "idle-timeout": "2s",
+    }
+    server = serve(
+        environment={"LD_PRELOAD": str(failing_malloc), "FAULT_PLAN": str(plan.path)},
+        options={**figures.OPTIONS, **short},
+    )
     assert whole_session(server) and whole_session(server)
     deadline = time.monotonic() + (600 if FULL else 15)
     source = random.Random(1)
@@ -132,12 +140,15 @@ def test_allocation_failures_one_by_one(serve, failing_malloc, tmp_path):
     assert faults > 20, f"only {faults} faults"
     wait_service(server)
     wait_until(lambda: figures.metric(server, "connections") == 0, 10, "end of all connections")
-    tell(f"{faults} failed allocations (up to the {n}th of a connection): {served} connections went on exactly, {cut} were "
-         f"ended, 0 wrong bytes; worker lost {lost} times, service again within {worst:.2f} s")
+    tell(
+        f"{faults} failed allocations (up to the {n}th of a connection): {served} connections went on exactly, {cut} were "
+        f"ended, 0 wrong bytes; worker lost {lost} times, service again within {worst:.2f} s"
+    )
     assert lost <= faults // 10, "failed allocations bring workers down"
 
 
 # ---- file descriptors
+
 
 def test_1000_connections_and_64_fds(serve):
     server = serve(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
@@ -161,16 +172,28 @@ def test_1000_connections_and_64_fds(serve):
         recovery = wait_service(server)
         assert first.echo(channel, b"y") == b"y"
     assert server.workers() == [worker]
-    tell(f"{len(crowd)} connections at 64 fds: {100 * share:.1f} % CPU while paused, service {recovery:.2f} s after they left")
+    tell(
+        f"{len(crowd)} connections at 64 fds: {100 * share:.1f} % CPU while paused, service {recovery:.2f} s after they left"
+    )
 
 
 # ---- clients that stop, or go
 
+
 def load(server, *arguments, retry=False):
     result = server.directory / f"load-{time.monotonic_ns()}.json"
-    command = [str(harness.SSHLOAD), "-q", "--no-progress", "--json", str(result), *arguments,
-               f"tester@{server.address[0]}:{server.port}"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [
+        str(harness.SSHLOAD),
+        "-q",
+        "--no-progress",
+        "--json",
+        str(result),
+        *arguments,
+        f"tester@{server.address[0]}:{server.port}",
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     return process, result
 
 
@@ -191,13 +214,28 @@ def test_many_clients_stand_still(serve):
     clients = 1000 if FULL else 100
     server = serve(options=figures.OPTIONS)
     worker = server.worker
-    process, result = load(server, "-m", "stream", "-c", str(clients), "--connecting", "16", "-d", "25s" if FULL else "6s", "-T", "60s",
-                           "--handshake-timeout", "60s", "--drain-timeout", "60s")
+    process, result = load(
+        server,
+        "-m",
+        "stream",
+        "-c",
+        str(clients),
+        "--connecting",
+        "16",
+        "-d",
+        "25s" if FULL else "6s",
+        "-T",
+        "60s",
+        "--handshake-timeout",
+        "60s",
+        "--drain-timeout",
+        "60s",
+    )
     try:
         wait_until(lambda: figures.metric(server, "channels") >= clients, 60, f"{clients} streams")
         wait_until(lambda: figures.metric(server, "received_bytes_total") > 100_000 * clients, 60, "traffic")
         process.send_signal(signal.SIGSTOP)
-        time.sleep(1)       # what is on its way arrives
+        time.sleep(1)  # what is on its way arrives
         before, rss = harness.cpu_seconds(worker), harness.rss_kib(worker)
         with rawssh.Client(server.address) as other:
             other.login()
@@ -216,8 +254,10 @@ def test_many_clients_stand_still(serve):
     assert code == 0 and not answer["errors"], f"{code}: {answer['errors']}"
     assert answer["summary"]["bytes"] > 0
     wait_until(lambda: figures.metric(server, "connections") == 0, 20, "end of all connections")
-    tell(f"{clients} clients stopped and continued: {answer['summary']['bytes']} bytes echoed exactly, worker's CPU meanwhile "
-         f"{used:.2f} s, its memory {rss // 1024} MiB ({rss // clients} KiB a client)")
+    tell(
+        f"{clients} clients stopped and continued: {answer['summary']['bytes']} bytes echoed exactly, worker's CPU meanwhile "
+        f"{used:.2f} s, its memory {rss // 1024} MiB ({rss // clients} KiB a client)"
+    )
 
 
 def test_resets_at_random_moments(serve):
@@ -277,6 +317,7 @@ def test_sessions_go_on_after_a_stall(serve):
 
 # ---- processes that are killed
 
+
 def home_of(server, client):
     """The worker that holds a client's connection."""
     peer = "%s:%d" % client.sock.getsockname()[:2]
@@ -288,8 +329,9 @@ def test_workers_killed_under_load(serve):
     kills = 20 if FULL else 4
     server = serve(workers=2, options=figures.OPTIONS)
     kept = 0
-    process, result = load(server, "-m", "ping", "-c", "40", "-r", "400", "-d", f"{kills * 1.2 + 1}s", "--retry", "50ms",
-                           "-T", "5s")
+    process, result = load(
+        server, "-m", "ping", "-c", "40", "-r", "400", "-d", f"{kills * 1.2 + 1}s", "--retry", "50ms", "-T", "5s"
+    )
     worst = 0.0
     wait_until(lambda: figures.metric(server, "connections") >= 40, 20, "the load")
     for _ in range(kills):
@@ -313,8 +355,10 @@ def test_workers_killed_under_load(serve):
     assert set(errors) <= {"closed", "not-issued", "refused"}, f"beside lost connections there were {errors}"
     assert answer["summary"]["ok"] > 0.5 * answer["summary"]["started"]
     assert echoes(server)
-    tell(f"{kills} workers killed under load: replaced within {worst:.2f} s, {answer['summary']['ok']} messages echoed exactly, "
-         f"operations lost with the workers {errors}; {kept} sessions of the other worker watched, none lost")
+    tell(
+        f"{kills} workers killed under load: replaced within {worst:.2f} s, {answer['summary']['ok']} messages echoed exactly, "
+        f"operations lost with the workers {errors}; {kept} sessions of the other worker watched, none lost"
+    )
 
 
 def test_master_killed_under_load(serve):
@@ -344,11 +388,14 @@ def test_master_killed_under_load(serve):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         server.expected_exit = -signal.SIGKILL
-    tell(f"master killed under load: the port served again after {again:.2f} s, sessions went on to the drain deadline (2 s), "
-         f"orphans gone after {left:.2f} s")
+    tell(
+        f"master killed under load: the port served again after {again:.2f} s, sessions went on to the drain deadline (2 s), "
+        f"orphans gone after {left:.2f} s"
+    )
 
 
 # ---- a log that cannot be written
+
 
 @pytest.mark.parametrize("sink", ["/dev/full", "closed pipe"])
 def test_log_cannot_be_written(serve, sink):
@@ -359,6 +406,7 @@ def test_log_cannot_be_written(serve, sink):
             reading, fd = os.pipe()
             os.close(reading)
         os.dup2(fd, 2)
+
     server = serve(workers=2, options={**figures.OPTIONS, "metrics-listen": f"127.0.0.1:{free_port()}"}, limit=spoil)
     sessions = 50
     for number in range(sessions):
@@ -372,11 +420,13 @@ def test_log_cannot_be_written(serve, sink):
 
 def free_port():
     import socket
+
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
 
 
 # ---- a worker that spins
+
 
 def libssh_version(server):
     return tuple(int(part) for part in server.wait_line("start")["libssh"].split("/")[0].split(".")[:2])
@@ -419,17 +469,33 @@ def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
     assert worst < 3, f"replacement took {worst:.1f} s"
     assert held_off, f"not held off after {rounds} times"
     assert server.wait_line("refuse")["reason"] == "held-off"
-    tell(f"worker spun {rounds} times: replaced within {worst:.2f} s of the request, {kept} sessions of the other worker "
-         f"watched, none lost; the source is held off after {rounds} times")
+    tell(
+        f"worker spun {rounds} times: replaced within {worst:.2f} s of the request, {kept} sessions of the other worker "
+        f"watched, none lost; the source is held off after {rounds} times"
+    )
 
 
 # ---- several at once
 
+
 @pytest.mark.skipif(not FULL, reason="long: scripts/faults runs it")
 def test_reconnect_storm_of_1000(serve):
     server = serve(workers=2, options=figures.OPTIONS)
-    process, result = load(server, "-m", "hold", "-c", "1000", "--connecting", "64", "-d", "20s", "--retry", "10ms",
-                           "--handshake-timeout", "60s")
+    process, result = load(
+        server,
+        "-m",
+        "hold",
+        "-c",
+        "1000",
+        "--connecting",
+        "64",
+        "-d",
+        "20s",
+        "--retry",
+        "10ms",
+        "--handshake-timeout",
+        "60s",
+    )
     wait_until(lambda: figures.metric(server, "connections", state="open") >= 1000, 60, "1,000 sessions")
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)
@@ -438,5 +504,3 @@ def test_reconnect_storm_of_1000(serve):
     back = time.monotonic() - start
     outcome(process, result)
     tell(f"both workers killed with 1,000 sessions: all back after {back:.1f} s")
-
-

@@ -18,8 +18,13 @@ BUILD_SECONDS = 600
 
 
 def make(*arguments):
-    subprocess.run(["make", "-s", "-j", str(os.cpu_count()), *arguments], cwd=harness.ROOT, check=True,
-                   timeout=BUILD_SECONDS, capture_output=True)
+    subprocess.run(
+        ["make", "-s", "-j", str(os.cpu_count()), *arguments],
+        cwd=harness.ROOT,
+        check=True,
+        timeout=BUILD_SECONDS,
+        capture_output=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +44,9 @@ def asan_build():
 
 
 def run(command, build):
-    result = subprocess.run(command, cwd=harness.ROOT, env={**os.environ, "BUILD": str(build)}, capture_output=True, text=True,
-                            timeout=95)
+    result = subprocess.run(
+        command, cwd=harness.ROOT, env={**os.environ, "BUILD": str(build)}, capture_output=True, text=True, timeout=95
+    )
     assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
     return result.stdout
 
@@ -54,6 +60,8 @@ def test_targets(targets):
 
 def test_man_in_the_middle(asan_build):
     said = run(["test/mitm/campaign.py", "--seconds", str(MITM_SECONDS), "--seed", "1"], asan_build)
-    cases, exact, failed = map(int, re.search(r"(\d+) cases .* (\d+) echoed exactly, (\d+) failures seen", said).groups())
+    cases, exact, failed = map(
+        int, re.search(r"(\d+) cases .* (\d+) echoed exactly, (\d+) failures seen", said).groups()
+    )
     assert cases == exact + failed
     assert exact >= 5 and failed >= 10, said

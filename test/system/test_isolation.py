@@ -69,12 +69,17 @@ def test_nothing_to_gain_from_a_worker(serve, tmp_path):
     if not has_seccomp():
         pytest.skip("this build confines no system calls")
     library = tmp_path / "escape.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(harness.ROOT / "test" / "faults" / "escape.c")],
-                   check=True)
+    subprocess.run(
+        ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(harness.ROOT / "test" / "faults" / "escape.c")],
+        check=True,
+    )
     server = serve(environment={"LD_PRELOAD": str(library)})
     with rawssh.Client(server.address) as client:
         assert client.login().echo(client.shell(), b"still an echo") == b"still an echo"
-    tried = wait_until(lambda: (found := dict(re.findall(r"^ESCAPE (\S+) (\d+)$", server.log(), re.M))) and len(found) == 12
-                       and found, 5, "twelve attempts")
+    tried = wait_until(
+        lambda: (found := dict(re.findall(r"^ESCAPE (\S+) (\d+)$", server.log(), re.M))) and len(found) == 12 and found,
+        5,
+        "twelve attempts",
+    )
     assert set(tried.values()) <= {str(errno.EPERM), str(errno.EACCES)}, tried
     assert not Path("/tmp/sshecho-escape").exists()

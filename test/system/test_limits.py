@@ -10,10 +10,22 @@ import rawssh
 from harness import run_sshechod, wait_until
 from rawssh import pattern
 
-EXPOSED = {"auth-attempts": "6", "max-unauthenticated": "100:30:400", "max-per-source": "64", "handshake-rate": "200",
-           "channels-per-connection": "10", "channel-open-rate": "50", "request-rate": "1k", "memory-per-worker": "512M",
-           "address-space": "4G", "client-rekey-rate": "30", "test-bench": "no", "no-progress-timeout": "30s",
-           "idle-timeout": "5m", "keepalive-interval": "1m"}
+EXPOSED = {
+    "auth-attempts": "6",
+    "max-unauthenticated": "100:30:400",
+    "max-per-source": "64",
+    "handshake-rate": "200",
+    "channels-per-connection": "10",
+    "channel-open-rate": "50",
+    "request-rate": "1k",
+    "memory-per-worker": "512M",
+    "address-space": "4G",
+    "client-rekey-rate": "30",
+    "test-bench": "no",
+    "no-progress-timeout": "30s",
+    "idle-timeout": "5m",
+    "keepalive-interval": "1m",
+}
 
 
 def in_force(*arguments):
@@ -73,8 +85,13 @@ def test_unauthenticated_connections(serve):
     inside = held(server, 12)
     assert len(inside) == 12
     crowd = [rawssh.connect(server.address) for _ in range(200)]
-    wait_until(lambda: figures.metric(server, "connections_refused_total", reason="unauthenticated")
-               + figures.metric(server, "connections", state="login") >= 200, 10, "a decision about each")
+    wait_until(
+        lambda: figures.metric(server, "connections_refused_total", reason="unauthenticated")
+        + figures.metric(server, "connections", state="login")
+        >= 200,
+        10,
+        "a decision about each",
+    )
     waiting = figures.metric(server, "connections", state="login")
     assert 10 <= waiting <= 30, waiting
     for client in inside:
@@ -128,7 +145,9 @@ def test_memory_of_a_worker(serve):
 
 
 def ended_for(server, reason, timeout=10):
-    wait_until(lambda: figures.metric(server, "connections_closed_total", reason=reason) >= 1, timeout, f"end for {reason}")
+    wait_until(
+        lambda: figures.metric(server, "connections_closed_total", reason=reason) >= 1, timeout, f"end for {reason}"
+    )
 
 
 def test_rate_of_opens(serve):
@@ -174,7 +193,9 @@ def test_bytes_of_a_session(serve):
     ended_for(server, "session-bytes")
 
 
-@pytest.mark.parametrize("key, reason, busy", [("session-timeout", "session-timeout", True), ("idle-timeout", "idle-timeout", False)])
+@pytest.mark.parametrize(
+    "key, reason, busy", [("session-timeout", "session-timeout", True), ("idle-timeout", "idle-timeout", False)]
+)
 def test_time_of_a_session(serve, key, reason, busy):
     """idle-timeout spares who talks; session-timeout spares nobody."""
     server = serve(options={**figures.OPTIONS, key: "1500ms"})

@@ -22,7 +22,7 @@ def one_session(server, data=b"hello", **options):
 def test_accept_and_close(server):
     one_session(server, pattern(100_000), banner="SSH-2.0-test_1.0 with comment")
     close = server.wait_line("close")
-    accept, = server.lines("accept")
+    (accept,) = server.lines("accept")
     assert re.fullmatch(r"127\.0\.0\.1:\d+", accept["peer"])
     assert accept["conn"] == close["conn"]
     assert close["reason"] == "client"
@@ -40,8 +40,9 @@ def test_one_pair_of_lines_per_connection(serve):
     for _ in range(20):
         one_session(server)
     wait_until(lambda: len(server.lines("close")) == 20, what="20 CLOSE lines")
-    accepts, closes = (sorted((line["pid"], line["conn"]) for line in server.lines(event))
-                       for event in ("accept", "close"))
+    accepts, closes = (
+        sorted((line["pid"], line["conn"]) for line in server.lines(event)) for event in ("accept", "close")
+    )
     assert accepts == closes and len(set(accepts)) == 20
 
 
@@ -73,11 +74,12 @@ def test_every_line_has_time_level_pid_and_event(server):
     one_session(server)
     server.wait_line("close")
     for line in server.log().splitlines():
-        assert re.match(r"time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=(error|warn|info|debug|trace) pid=\d+ event=\S+",
-                        line), line
+        assert re.match(
+            r"time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=(error|warn|info|debug|trace) pid=\d+ event=\S+", line
+        ), line
 
 
-EVIL = b"SSH-2.0-x\" event=close reason=\"forged\x1b[2J\x7f\xff\xfe\\"
+EVIL = b'SSH-2.0-x" event=close reason="forged\x1b[2J\x7f\xff\xfe\\'
 
 
 @pytest.mark.parametrize("log_format", ["kv", "json"])
@@ -133,16 +135,22 @@ def test_refusals_are_summed_up_under_a_flood(serve):
             return True
         except (ConnectionError, AssertionError):
             return False
+
     wait_until(admitted, 5, "room again")
 
 
 def test_log_that_nobody_reads_does_not_stop_the_server(serve, tmp_path):
     """stderr on a full device: lines are lost, sessions are not."""
     import subprocess
+
     ports = tmp_path / "ports"
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen([str(harness.SSHECHOD), "--listen", "127.0.0.1:0", "--port-file", str(ports),
-                                    "--workers", "1"], stderr=full, stdout=full, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [str(harness.SSHECHOD), "--listen", "127.0.0.1:0", "--port-file", str(ports), "--workers", "1"],
+            stderr=full,
+            stdout=full,
+            stdin=subprocess.DEVNULL,
+        )
     try:
         wait_until(ports.exists, 10, "port file")
         host, _, port = ports.read_text().strip().rpartition(":")

@@ -20,8 +20,9 @@ import harness
 import rawssh
 from harness import wait_until
 
-pytestmark = pytest.mark.skipif("libmicrohttpd: no" in harness.run_sshechod("--version").stdout,
-                                reason="built without libmicrohttpd")
+pytestmark = pytest.mark.skipif(
+    "libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd"
+)
 
 SERVED = {"metrics-listen": "127.0.0.1:0"}
 
@@ -29,11 +30,13 @@ SERVED = {"metrics-listen": "127.0.0.1:0"}
 @pytest.fixture
 def observed(serve):
     """A server with metrics; more options by name."""
+
     def start(**arguments):
         arguments["options"] = {**SERVED, **arguments.get("options", {})}
         server = serve(**arguments)
         server.metrics = server.wait_line("metrics")["address"]
         return server
+
     return start
 
 
@@ -52,8 +55,11 @@ def figures(server):
     """{'sshechod_connections{state="open"}': 1.0, ...}"""
     status, text = get(server, "/metrics")
     assert status == 200
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
-            for line in text.splitlines() if not line.startswith("#")}
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
 
 
 def figure(server, name):
@@ -77,8 +83,9 @@ def test_names_and_units_pass_promtool(observed, dial):
     client = dial(server)
     client.echo(client.shell(), b"x")
     text = get(server, "/metrics")[1]
-    result = subprocess.run([require("promtool"), "check", "metrics"], input=text, text=True, capture_output=True,
-                            timeout=30)
+    result = subprocess.run(
+        [require("promtool"), "check", "metrics"], input=text, text=True, capture_output=True, timeout=30
+    )
     assert result.returncode == 0 and not result.stdout + result.stderr, result.stdout + result.stderr
 
 
@@ -129,8 +136,11 @@ def test_buckets_only_grow_from_left_to_right(observed):
         with rawssh.Client(server.address) as client:
             client.login()
     for name in ("handshake_duration_seconds", "turn_duration_seconds"):
-        buckets = [(float(re.search(r'le="([^"]+)"', key).group(1)), value) for key, value in figures(server).items()
-                   if key.startswith(f"sshechod_{name}_bucket")]
+        buckets = [
+            (float(re.search(r'le="([^"]+)"', key).group(1)), value)
+            for key, value in figures(server).items()
+            if key.startswith(f"sshechod_{name}_bucket")
+        ]
         assert buckets == sorted(buckets) and buckets[-1][0] == float("inf")
         assert all(before <= after for (_, before), (_, after) in zip(buckets, buckets[1:])), buckets
         assert buckets[-1][1] == figure(server, name + "_count") or name.startswith("turn")
@@ -138,7 +148,7 @@ def test_buckets_only_grow_from_left_to_right(observed):
 
 def test_login_failures_by_method(observed, tmp_path):
     nobody = tmp_path / "nobody"
-    nobody.write_text("user:$1$salt$qJH7.N4xYta3aEG/dfqo/0\n")    # the password is "password"
+    nobody.write_text("user:$1$salt$qJH7.N4xYta3aEG/dfqo/0\n")  # the password is "password"
     server = observed(options={"auth-methods": "password", "password-file": str(nobody)})
     with rawssh.Client(server.address) as client:
         for _ in range(3):
@@ -234,7 +244,7 @@ def test_reload_moves_and_ends_the_page(serve):
         socket.create_connection((host, int(port)), 2)
     wait_until(lambda: worker not in server.workers() and len(server.workers()) == 1, 5, "the old worker to end")
     assert figure(server, "reloads_total") == 1
-    server.config_path.write_text('metrics-listen = "203.0.113.1:1"\n')   # not an address of this machine
+    server.config_path.write_text('metrics-listen = "203.0.113.1:1"\n')  # not an address of this machine
     server.signal(signal.SIGHUP)
     assert "metrics-listen" in server.wait_line("reload_failed")["why"]
     assert figure(server, "reload_failures_total") == 1, "the old page has gone"
@@ -265,7 +275,9 @@ def test_other_paths_and_methods(observed):
     assert get(server, "/metrics", "HEAD") == (200, "")
     host, _, port = server.metrics.rpartition(":")
     for junk in (b"\0" * 100, b"GET\r\n\r\n", b"GET /" + b"a" * 50_000 + b" HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n"):
-        with socket.create_connection((host, int(port)), 5) as sock, contextlib.suppress(OSError):    # cut off, in one way or another
+        with socket.create_connection((host, int(port)), 5) as sock, contextlib.suppress(
+            OSError
+        ):  # cut off, in one way or another
             sock.sendall(junk)
             sock.shutdown(socket.SHUT_WR)
             assert not sock.recv(100).startswith(b"HTTP/1.1 200")
@@ -278,7 +290,7 @@ def test_idle_scrapers_delay_nobody(observed, dial):
     with contextlib.ExitStack() as stack:
         for _ in range(100):
             sock = stack.enter_context(socket.socket())
-            sock.setblocking(False)     # beyond its limit it need not even accept them
+            sock.setblocking(False)  # beyond its limit it need not even accept them
             sock.connect_ex((host, int(port)))
             with contextlib.suppress(OSError):
                 sock.send(b"GET /metr")
@@ -307,8 +319,9 @@ def test_address_in_use(serve):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
-        result = harness.run_sshechod("--listen", "127.0.0.1:0", "--metrics-listen",
-                                      f"127.0.0.1:{holder.getsockname()[1]}")
+        result = harness.run_sshechod(
+            "--listen", "127.0.0.1:0", "--metrics-listen", f"127.0.0.1:{holder.getsockname()[1]}"
+        )
     assert result.returncode == 2
     assert "metrics-listen" in result.stderr and result.stderr.count("\n") == 1
 
@@ -369,9 +382,16 @@ def prometheus(directory, target):
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
     with open(directory / "prometheus.log", "wb") as log:
-        process = subprocess.Popen([require("prometheus"), f"--config.file={config}",
-                                    f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}"],
-                                   stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [
+                require("prometheus"),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={directory}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
     try:
         wait_until(lambda: query(port, "vector(1)") == 1, 30, "Prometheus to answer", pause=0.1)
         yield port
@@ -388,7 +408,7 @@ def test_prometheus_scrapes_it(observed, tmp_path):
             channel = client.login().shell()
             for _ in range(10):
                 client.echo(channel, rawssh.pattern(10_000))
-                time.sleep(0.1)     # a rate needs samples in between
+                time.sleep(0.1)  # a rate needs samples in between
             wait_until(lambda: query(port, 'sshechod_connections{state="open"}') == 1, 10, "the session in Prometheus")
         wait_until(lambda: query(port, "sshechod_received_bytes_total") == 100_000, 10, "the bytes in Prometheus")
         assert query(port, "rate(sshechod_received_bytes_total[1m])") > 0

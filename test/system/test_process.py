@@ -159,7 +159,7 @@ def test_connection_in_the_queue_survives_the_loss_of_the_worker(serve):
     server = serve()
     victim = server.worker
     os.kill(victim, signal.SIGSTOP)
-    client = rawssh.Client(server.address, handshake=False)     # waits in the accept queue
+    client = rawssh.Client(server.address, handshake=False)  # waits in the accept queue
     client.handshake(10)
     assert client.login().echo(client.shell(), b"x") == b"x"
     client.close()
@@ -196,13 +196,14 @@ def test_workers_end_with_their_master(serve):
 
 # -- reload
 
+
 def test_reload_with_a_good_file(serve, dial):
-    server = serve(config='channels-per-connection = 1\n', options={"drain-timeout": "20s"})
+    server = serve(config="channels-per-connection = 1\n", options={"drain-timeout": "20s"})
     old = dial(server)
     channel = old.shell()
     assert old.open().open_failure, "the first configuration is not in force"
     before = server.worker
-    server.config_path.write_text('channels-per-connection = 2\n')
+    server.config_path.write_text("channels-per-connection = 2\n")
     server.signal(signal.SIGHUP)
     wait_until(lambda: before not in server.workers() or len(server.workers()) == 2, 5, "new workers")
 
@@ -210,6 +211,7 @@ def test_reload_with_a_good_file(serve, dial):
         with rawssh.Client(server.address) as client:
             client.login().shell()
             return client.open().opened
+
     wait_until(new_limit, 5, "the second configuration in force")
     data = pattern(1_000_000)
     assert old.echo(channel, data) == data, "a session from before the reload was disturbed"
@@ -221,7 +223,7 @@ def test_reload_with_a_good_file(serve, dial):
 
 def test_draining_worker_is_not_disturbed_by_its_successors_clients(serve, dial):
     """The listening socket that the old worker has closed lives on in the new one, and wakes them both."""
-    server = serve(config='channels-per-connection = 1\n', options={"drain-timeout": "20s"})
+    server = serve(config="channels-per-connection = 1\n", options={"drain-timeout": "20s"})
     old = dial(server)
     channel = old.shell()
     before = server.worker
@@ -239,10 +241,16 @@ def test_draining_worker_is_not_disturbed_by_its_successors_clients(serve, dial)
     wait_until(lambda: before not in server.workers(), 5, "the old worker to end")
 
 
-@pytest.mark.parametrize("text, hint", [('channels-per-connection = 0\n', "channels-per-connection"),
-                                        ('\nnonsense = 1\n', "nonsense"), ('login-timeout = {\n', "sshechod.conf:1")])
+@pytest.mark.parametrize(
+    "text, hint",
+    [
+        ("channels-per-connection = 0\n", "channels-per-connection"),
+        ("\nnonsense = 1\n", "nonsense"),
+        ("login-timeout = {\n", "sshechod.conf:1"),
+    ],
+)
 def test_reload_with_a_bad_file_changes_nothing(serve, dial, text, hint):
-    server = serve(config='channels-per-connection = 1\n')
+    server = serve(config="channels-per-connection = 1\n")
     old = dial(server)
     channel = old.shell()
     before = server.workers()
@@ -300,14 +308,20 @@ def test_totals_on_sigusr1(serve, dial):
         client.close()
     wait_until(lambda: len(server.lines("close")) == 3, what="three CLOSE lines")
     server.signal(signal.SIGUSR1)
-    line = wait_until(lambda: next(iter([each for each in server.lines() if "total" in each["event"]
-                                         or "stat" in each["event"]]), None), 5, "the totals")
+    line = wait_until(
+        lambda: next(
+            iter([each for each in server.lines() if "total" in each["event"] or "stat" in each["event"]]), None
+        ),
+        5,
+        "the totals",
+    )
     assert line["accepted"] == "3"
     assert line["bytes_in"] == line["bytes_out"] == "30000"
     assert line["connections"] == "0"
 
 
 # -- listeners
+
 
 def test_ipv6(serve, dial):
     server = serve(listen=["[::1]:0"])
@@ -338,7 +352,7 @@ def test_port_in_use():
 def test_port_file_appears_only_when_connections_are_answered(serve):
     for _ in range(5):
         server = serve()
-        with rawssh.Client(server.address) as client:   # no retry: ready means ready
+        with rawssh.Client(server.address) as client:  # no retry: ready means ready
             client.login()
 
 

@@ -42,9 +42,9 @@ def proxied(server, header, pieces=None):
     """A logged-in client behind a header, which is sent whole or in pieces of so many bytes."""
     client = rawssh.Client(server.address, handshake=False)
     for at in range(0, len(header), pieces or len(header)):
-        client.sock.send(header[at:at + (pieces or len(header))])
+        client.sock.send(header[at : at + (pieces or len(header))])
         if pieces:
-            time.sleep(0.002)   # pieces, not a stream
+            time.sleep(0.002)  # pieces, not a stream
     client.handshake(10)
     client.login()
     yield client
@@ -59,12 +59,16 @@ def assert_refused(server, sock, within=1.0):
     server.wait_line("refuse", reason="proxy")
 
 
-@pytest.mark.parametrize("header, peer", [
-    (v1("192.0.2.7"), "192.0.2.7:4022"),
-    (v1("2001:db8::7"), "[2001:db8::7]:4022"),
-    (v2("192.0.2.7"), "192.0.2.7:4022"),
-    (v2("2001:db8::7", tlvs=b"\5\0\4abcd"), "[2001:db8::7]:4022"),
-], ids=["v1-ipv4", "v1-ipv6", "v2-ipv4", "v2-ipv6-tlv"])
+@pytest.mark.parametrize(
+    "header, peer",
+    [
+        (v1("192.0.2.7"), "192.0.2.7:4022"),
+        (v1("2001:db8::7"), "[2001:db8::7]:4022"),
+        (v2("192.0.2.7"), "192.0.2.7:4022"),
+        (v2("2001:db8::7", tlvs=b"\5\0\4abcd"), "[2001:db8::7]:4022"),
+    ],
+    ids=["v1-ipv4", "v1-ipv6", "v2-ipv4", "v2-ipv6-tlv"],
+)
 @pytest.mark.parametrize("pieces", [None, 1], ids=["whole", "byte-by-byte"])
 def test_log_names_the_real_client(serve, header, peer, pieces):
     server = serve(options=TRUSTING)
@@ -92,15 +96,19 @@ def test_balancers_own_connection(serve, header):
     assert server.wait_line("accept")["peer"].startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize("header", [
-    b"SSH-2.0-OpenSSH_9.2\r\n",
-    b"PROXY TCP4 192.0.2.7 127.0.0.1 4022\r\n",
-    b"PROXY TCP4 192.0.2.7 127.0.0.1 4022 22 " + b"x" * 100,
-    SIGNATURE + b"\x31\x11\0\x0c" + bytes(12),
-    SIGNATURE + b"\x21\x11\0\x04" + bytes(4),
-    SIGNATURE + b"\x21\x11\xff\xff" + bytes(12),
-    v2("192.0.2.7", tlvs=b"\5\xff\xffabcd"),
-], ids=["absent", "v1-words", "v1-long", "v2-version", "v2-short", "v2-huge", "v2-tlv"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 4022\r\n",
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 4022 22 " + b"x" * 100,
+        SIGNATURE + b"\x31\x11\0\x0c" + bytes(12),
+        SIGNATURE + b"\x21\x11\0\x04" + bytes(4),
+        SIGNATURE + b"\x21\x11\xff\xff" + bytes(12),
+        v2("192.0.2.7", tlvs=b"\5\xff\xffabcd"),
+    ],
+    ids=["absent", "v1-words", "v1-long", "v2-version", "v2-short", "v2-huge", "v2-tlv"],
+)
 def test_bad_header(serve, header):
     server = serve(options=TRUSTING)
     with socket.create_connection(server.address) as sock:
@@ -161,10 +169,10 @@ def test_limits_see_the_real_client(serve):
 def test_many_that_never_say_who_they_are_end_with_their_time(serve):
     server = serve(options=TRUSTING)
     with contextlib.ExitStack() as stack:
-        for _ in range(600):    # more than may wait at once
+        for _ in range(600):  # more than may wait at once
             stack.enter_context(socket.create_connection(server.address))
         direct = stack.enter_context(rawssh.Client(server.address, source="127.0.0.2", handshake=False))
-        direct.handshake(20)    # behind them in the queue
+        direct.handshake(20)  # behind them in the queue
         assert direct.login().echo(direct.shell(), b"alive") == b"alive"
     wait_until(lambda: server.lines("refuse", reason="proxy"), 5, "the refusal")
 
@@ -173,7 +181,7 @@ def test_drain_waits_for_a_header_on_its_way(serve):
     server = serve(options={**TRUSTING, "drain-timeout": "10s"})
     with socket.create_connection(server.address) as sock:
         sock.sendall(v2("192.0.2.7")[:10])
-        time.sleep(0.1)     # let it be accepted
+        time.sleep(0.1)  # let it be accepted
         server.signal(signal.SIGTERM)
         begin = time.monotonic()
         assert server.wait(8) == 0

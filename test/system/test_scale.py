@@ -50,8 +50,10 @@ def test_a_thousand_sessions_at_once_spread_over_two_workers(serve):
     context = multiprocessing.get_context("fork")
     ready, go, results = context.Semaphore(0), context.Event(), context.Queue()
     base = {pid: harness.sockets_held(pid) for pid in server.workers()}
-    processes = [context.Process(target=hold_sessions, args=(server.address, SESSIONS // PROCESSES, 3, ready, go, results))
-                 for _ in range(PROCESSES)]
+    processes = [
+        context.Process(target=hold_sessions, args=(server.address, SESSIONS // PROCESSES, 3, ready, go, results))
+        for _ in range(PROCESSES)
+    ]
     for process in processes:
         process.start()
     try:
@@ -67,7 +69,9 @@ def test_a_thousand_sessions_at_once_spread_over_two_workers(serve):
         for process in processes:
             process.join(10)
             process.kill()
-    wait_until(lambda: {pid: harness.sockets_held(pid) for pid in server.workers()} == base, 10, "the sockets to be closed")
+    wait_until(
+        lambda: {pid: harness.sockets_held(pid) for pid in server.workers()} == base, 10, "the sockets to be closed"
+    )
     wait_until(lambda: len(server.lines("close")) == SESSIONS, 10, "a CLOSE line for each")
 
 
@@ -104,8 +108,9 @@ def test_asyncssh_hundred_connections(serve):
 
     async def one(seed):
         data = pattern(20_000, seed)
-        async with asyncssh.connect(host, port, known_hosts=None, username="tester", client_keys=None, agent_path=None,
-                                    config=[]) as connection:
+        async with asyncssh.connect(
+            host, port, known_hosts=None, username="tester", client_keys=None, agent_path=None, config=[]
+        ) as connection:
             process = await connection.create_process(encoding=None)
             process.stdin.write(data)
             process.stdin.write_eof()

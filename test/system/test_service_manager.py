@@ -17,8 +17,9 @@ import harness
 import rawssh
 from harness import wait_until
 
-pytestmark = pytest.mark.skipif("libsystemd: no" in harness.run_sshechod("--version").stdout,
-                                reason="built without libsystemd")
+pytestmark = pytest.mark.skipif(
+    "libsystemd: no" in harness.run_sshechod("--version").stdout, reason="built without libsystemd"
+)
 
 # Binds the sockets it is told to, and becomes the server as a service manager's child does: sockets from fd 3 on.
 HAND_OVER = """
@@ -47,7 +48,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.socket.setblocking(False)
-        self.messages = []      # (monotonic time, text)
+        self.messages = []  # (monotonic time, text)
 
     def read(self):
         with contextlib.suppress(BlockingIOError):
@@ -57,8 +58,11 @@ class Manager:
 
     def wait(self, text, timeout=10, count=1):
         """Waits for the count-th message with this assignment in it."""
-        return wait_until(lambda: len([each for each in self.read() if text in each.split("\n")]) >= count, timeout,
-                          lambda: f"{text} among {self.read()}")
+        return wait_until(
+            lambda: len([each for each in self.read() if text in each.split("\n")]) >= count,
+            timeout,
+            lambda: f"{text} among {self.read()}",
+        )
 
     def environment(self, **more):
         return {"NOTIFY_SOCKET": self.path, **more}
@@ -74,7 +78,7 @@ def manager(tmp_path):
 def test_ready_and_stopping(serve, manager):
     server = serve(environment=manager.environment())
     manager.wait("READY=1")
-    with rawssh.Client(server.address) as client:   # ready means ready
+    with rawssh.Client(server.address) as client:  # ready means ready
         client.login()
     assert not any("STOPPING=1" in text for text in manager.read())
     server.stop()
@@ -113,7 +117,7 @@ def test_watchdog_is_fed_at_least_twice_as_often_as_asked(serve, manager):
     server = serve(environment=manager.environment(WATCHDOG_USEC="600000"))
     manager.wait("WATCHDOG=1", count=8)
     times = [when for when, text in manager.messages if text == "WATCHDOG=1"]
-    server.signal(signal.SIGSTOP)       # what a watchdog is for
+    server.signal(signal.SIGSTOP)  # what a watchdog is for
     before = len(manager.read())
     time.sleep(0.5)
     assert len(manager.read()) == before
@@ -164,8 +168,9 @@ def test_socket_of_notifications_that_is_gone(serve, manager):
 
 # -- sockets that are handed over
 
+
 @contextlib.contextmanager
-def handed(tmp_path, addresses, *arguments, config="listen = \"127.0.0.1:1\"\n"):
+def handed(tmp_path, addresses, *arguments, config='listen = "127.0.0.1:1"\n'):
     """A server that got its sockets from us; yields it as harness.Server does."""
     server = harness.Server(tmp_path, config=config, arguments=arguments, listen=())
     server.command = [sys.executable, "-c", HAND_OVER, ",".join(addresses), *server.command]
@@ -225,11 +230,12 @@ def test_systemds_own_activation(tmp_path):
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
     log = open(tmp_path / "log", "wb")
-    process = subprocess.Popen([program, "-l", f"127.0.0.1:{port}", str(harness.SSHECHOD), "--workers", "1"],
-                               stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [program, "-l", f"127.0.0.1:{port}", str(harness.SSHECHOD), "--workers", "1"], stdout=log, stderr=log
+    )
     try:
         wait_until(lambda: listens(port), 10, "the activating socket")
-        with rawssh.Client(("127.0.0.1", port), handshake=False) as client:   # the first one starts it
+        with rawssh.Client(("127.0.0.1", port), handshake=False) as client:  # the first one starts it
             client.handshake(10)
             assert client.login().echo(client.shell(), b"woken") == b"woken"
         process.terminate()
@@ -241,11 +247,14 @@ def test_systemds_own_activation(tmp_path):
 
 
 def listens(port):
-    return any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
-               for line in open("/proc/net/tcp").read().splitlines()[1:])
+    return any(
+        line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+        for line in open("/proc/net/tcp").read().splitlines()[1:]
+    )
 
 
 # -- the journal
+
 
 def test_levels_for_the_journal(serve):
     server = serve(environment={"JOURNAL_STREAM": "1:1"})
@@ -266,8 +275,9 @@ def test_unit_is_hardened():
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")
-    result = subprocess.run([program, "security", "--offline=true", "--no-pager", str(UNIT)], capture_output=True,
-                            text=True, timeout=60)
+    result = subprocess.run(
+        [program, "security", "--offline=true", "--no-pager", str(UNIT)], capture_output=True, text=True, timeout=60
+    )
     exposure = re.search(r"Overall exposure level[^:]*: ([\d.]+)", result.stdout)
     assert exposure, result.stdout + result.stderr
     assert float(exposure.group(1)) <= 2.0, result.stdout
@@ -280,8 +290,7 @@ def test_units_have_no_mistakes(tmp_path):
     units = []
     for name in ("sshechod.service", "sshechod.socket"):
         text = (UNIT.parent / name).read_text().replace("/usr/sbin/sshechod", str(harness.SSHECHOD))
-        (tmp_path / name).write_text(text.replace("User=sshechod", "User=root").replace("Group=sshechod",
-                                                                                         "Group=root"))
+        (tmp_path / name).write_text(text.replace("User=sshechod", "User=root").replace("Group=sshechod", "Group=root"))
         units.append(str(tmp_path / name))
     result = subprocess.run([program, "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
     complaints = [line for line in result.stderr.splitlines() if "sshechod" in line]

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import harness
-from rawssh import (ADMINISTRATIVELY_PROHIBITED, UNKNOWN_CHANNEL_TYPE, boolean, byte, pattern, string, u32)
+from rawssh import ADMINISTRATIVELY_PROHIBITED, UNKNOWN_CHANNEL_TYPE, boolean, byte, pattern, string, u32
 
 ENDING = ["exit-status", "eof", "close"]
 
@@ -15,19 +15,23 @@ def chargen(count):
     ring = bytes(range(32, 127))
     out, first = bytearray(), 0
     while len(out) < count:
-        out += (ring * 2)[first:first + 72] + b"\r\n"
+        out += (ring * 2)[first : first + 72] + b"\r\n"
         first = (first + 1) % 95
     return bytes(out[:count])
 
 
-@pytest.mark.parametrize("ask", [
-    lambda channel: channel.shell(),
-    lambda channel: channel.execute("anything at all"),
-    lambda channel: channel.execute(""),
-    lambda channel: channel.execute("discarding is not discard"),
-    lambda channel: channel.subsystem("sftp"),
-    lambda channel: channel.subsystem("no-such-thing"),
-], ids=["shell", "exec", "exec-empty", "exec-like-discard", "sftp", "subsystem"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda channel: channel.shell(),
+        lambda channel: channel.execute("anything at all"),
+        lambda channel: channel.execute(""),
+        lambda channel: channel.execute("discarding is not discard"),
+        lambda channel: channel.subsystem("sftp"),
+        lambda channel: channel.subsystem("no-such-thing"),
+    ],
+    ids=["shell", "exec", "exec-empty", "exec-like-discard", "sftp", "subsystem"],
+)
 def test_every_service_echoes_and_ends_in_order(server, dial, ask):
     client = dial(server)
     channel = client.open()
@@ -43,7 +47,7 @@ def test_every_service_echoes_and_ends_in_order(server, dial, ask):
 def test_half_close_still_brings_every_byte_back(server, dial):
     client = dial(server)
     channel = client.shell(window=0, auto=False)
-    data = pattern(30_000)      # as much as every libssh grants to one whose own window is shut
+    data = pattern(30_000)  # as much as every libssh grants to one whose own window is shut
     channel.feed(data, eof=True)
     client.wait(lambda: channel.sent_eof, what="EOF behind the data")
     client.idle(0.2)
@@ -135,15 +139,19 @@ def test_small_requests_are_acknowledged(server, dial):
     # RFC 4254 clauses 6.7 and 6.9: these two are never answered.
     channel.request("window-change", want_reply=False, body=u32(100) + u32(30) + u32(0) + u32(0))
     channel.request("signal", want_reply=False, body=string("INT"))
-    channel.request("break", body=u32(500))     # RFC 4335 lets a server answer either way
+    channel.request("break", body=u32(500))  # RFC 4335 lets a server answer either way
     assert client.echo(channel, b"still here") == b"still here"
 
 
 def test_requests_without_want_reply_act_in_silence(server, dial):
     client = dial(server)
     channel = client.open()
-    for name, body in (("pty-req", string("vt100") + u32(80) + u32(24) + u32(0) + u32(0) + string(b"")),
-                       ("env", string("A") + string("B")), ("no-such-request", b""), ("shell", b"")):
+    for name, body in (
+        ("pty-req", string("vt100") + u32(80) + u32(24) + u32(0) + u32(0) + string(b"")),
+        ("env", string("A") + string("B")),
+        ("no-such-request", b""),
+        ("shell", b""),
+    ):
         channel.request(name, want_reply=False, body=body)
     assert client.echo(channel, b"hello") == b"hello"
     assert channel.replies == []
@@ -154,17 +162,20 @@ def test_unknown_requests_are_answered_once(server, dial):
     channel = client.shell()
     assert channel.request("no-such-request@example.org", body=b"whatever") is False
     assert client.global_request("no-such-request@example.org", body=b"whatever") is False
-    client.global_request("keepalive@openssh.com")     # any answer shows that we are alive
+    client.global_request("keepalive@openssh.com")  # any answer shows that we are alive
     client.global_request("no-such-request@example.org", want_reply=False)
     assert client.echo(channel, b"x") == b"x"
     assert channel.replies == [True, False]
     assert len(client.global_replies) == 2 and not client.global_replies[0]
 
 
-@pytest.mark.parametrize("name, body", [
-    ("x11-req", boolean(False) + string("MIT-MAGIC-COOKIE-1") + string("00") + u32(0)),
-    ("auth-agent-req@openssh.com", b""),
-])
+@pytest.mark.parametrize(
+    "name, body",
+    [
+        ("x11-req", boolean(False) + string("MIT-MAGIC-COOKIE-1") + string("00") + u32(0)),
+        ("auth-agent-req@openssh.com", b""),
+    ],
+)
 def test_x11_and_agent_are_refused(server, dial, name, body):
     client = dial(server)
     channel = client.open()
@@ -180,14 +191,17 @@ def test_forwarding_is_refused(server, dial):
     assert client.global_request("streamlocal-forward@openssh.com", body=string("/tmp/x")) is False
 
 
-@pytest.mark.parametrize("kind, body, reason", [
-    ("direct-tcpip", string("127.0.0.1") + u32(22) + string("127.0.0.1") + u32(1), ADMINISTRATIVELY_PROHIBITED),
-    ("direct-streamlocal@openssh.com", string("/tmp/x") + string("") + u32(0), ADMINISTRATIVELY_PROHIBITED),
-    ("forwarded-tcpip", string("127.0.0.1") + u32(22) + string("127.0.0.1") + u32(1), None),
-    ("x11", string("127.0.0.1") + u32(1), None),
-    ("auth-agent@openssh.com", b"", None),
-    ("no-such-channel", b"", UNKNOWN_CHANNEL_TYPE),
-])
+@pytest.mark.parametrize(
+    "kind, body, reason",
+    [
+        ("direct-tcpip", string("127.0.0.1") + u32(22) + string("127.0.0.1") + u32(1), ADMINISTRATIVELY_PROHIBITED),
+        ("direct-streamlocal@openssh.com", string("/tmp/x") + string("") + u32(0), ADMINISTRATIVELY_PROHIBITED),
+        ("forwarded-tcpip", string("127.0.0.1") + u32(22) + string("127.0.0.1") + u32(1), None),
+        ("x11", string("127.0.0.1") + u32(1), None),
+        ("auth-agent@openssh.com", b"", None),
+        ("no-such-channel", b"", UNKNOWN_CHANNEL_TYPE),
+    ],
+)
 def test_other_channel_types_are_refused(server, dial, kind, body, reason):
     client = dial(server)
     channel = client.open(kind=kind, body=body)

@@ -15,13 +15,17 @@ def cpu_has_aes():
 
 
 def policy_ciphers():
-    line, = (each for each in POLICY.read_text().splitlines() if each.startswith("ciphers"))
+    (line,) = (each for each in POLICY.read_text().splitlines() if each.startswith("ciphers"))
     return line.partition("=")[2].replace(" ", "")
 
 
 def audit(server, *arguments):
-    return subprocess.run(["ssh-audit", "-n", *arguments, "-p", str(server.port), server.address[0]], capture_output=True,
-                          text=True, timeout=60)
+    return subprocess.run(
+        ["ssh-audit", "-n", *arguments, "-p", str(server.port), server.address[0]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 @pytest.mark.parametrize("profile", ["bench", "exposed"])
@@ -33,12 +37,15 @@ def test_defaults_pass_the_policy(serve, profile):
 
 
 # Each a value that ssh-audit itself offers: where nothing is in common the connection may end before it has read our list.
-@pytest.mark.parametrize("option, value, said", [
-    ("kex", "diffie-hellman-group14-sha256", "Key exchanges"),
-    ("ciphers", "aes256-ctr", "Ciphers"),
-    ("macs", "hmac-sha1", "MACs"),
-    ("host-key-types", "ecdsa", "Host keys"),
-])
+@pytest.mark.parametrize(
+    "option, value, said",
+    [
+        ("kex", "diffie-hellman-group14-sha256", "Key exchanges"),
+        ("ciphers", "aes256-ctr", "Ciphers"),
+        ("macs", "hmac-sha1", "MACs"),
+        ("host-key-types", "ecdsa", "Host keys"),
+    ],
+)
 def test_other_algorithms_fail_the_policy(serve, option, value, said):
     result = audit(serve(options={option: value}), "-P", POLICY)
     assert result.returncode != 0 and "Failed" in result.stdout and said in result.stdout, result.stdout

@@ -8,8 +8,18 @@ import time
 
 import pytest
 
-from sshload_helpers import (SSHD, evil_echo, finish_load, free_port, listener, load, meddler, openssh, run_tool,
-                             start_load)
+from sshload_helpers import (
+    SSHD,
+    evil_echo,
+    finish_load,
+    free_port,
+    listener,
+    load,
+    meddler,
+    openssh,
+    run_tool,
+    start_load,
+)
 
 HASTE = ["--connect-timeout", "1s", "--handshake-timeout", "2s", "--timeout", "1s", "--drain-timeout", "1s"]
 
@@ -36,8 +46,11 @@ def test_refused(tmp_path):
 
 @pytest.mark.parametrize("mode", ["ping", "stream", "connect", "hold"])
 def test_refused_in_every_mode(tmp_path, mode):
-    expect(load(tmp_path, "-m", mode, "-c", 2, "-d", "300ms", target=("127.0.0.1", free_port()), timeout=10), "refused",
-           "not-issued")
+    expect(
+        load(tmp_path, "-m", mode, "-c", 2, "-d", "300ms", target=("127.0.0.1", free_port()), timeout=10),
+        "refused",
+        "not-issued",
+    )
 
 
 def test_connect_timeout(tmp_path):
@@ -94,6 +107,7 @@ def test_silent_server(tmp_path):
 
 def test_tarpit(tmp_path):
     """endlessh: a random line now and then, for ever."""
+
     def drip(connection):
         while True:
             connection.sendall(b"1f2e3d\r\n")
@@ -129,8 +143,16 @@ def test_server_that_dies_at_each_phase(server, tmp_path, after):
     with meddler(server.address, stop_after=after) as address:
         began = time.monotonic()
         outcome = load(tmp_path, "-c", 2, "-d", "2s", *HASTE, target=address, timeout=15)
-        expect(outcome, *(["not-ssh"] if 0 < after < 23 else ["closed"] if after == 0 or after > 1200
-                          else ["key-exchange", "closed"]))
+        expect(
+            outcome,
+            *(
+                ["not-ssh"]
+                if 0 < after < 23
+                else ["closed"]
+                if after == 0 or after > 1200
+                else ["key-exchange", "closed"]
+            ),
+        )
         assert sum(outcome.errors.values()) == 2
         assert time.monotonic() - began < 8
 
@@ -138,8 +160,9 @@ def test_server_that_dies_at_each_phase(server, tmp_path, after):
 @pytest.mark.parametrize("mode", ["stream", "connect", "hold"])
 def test_server_that_dies_in_every_mode(server, tmp_path, mode):
     with meddler(server.address, stop_after=3000) as address:
-        outcome = load(tmp_path, "-m", mode, "-c", 2, "-d", "1s", "--sample-interval", "50ms", *HASTE, target=address,
-                       timeout=15)
+        outcome = load(
+            tmp_path, "-m", mode, "-c", 2, "-d", "1s", "--sample-interval", "50ms", *HASTE, target=address, timeout=15
+        )
         if mode == "connect":
             assert outcome.code == 0, outcome  # none of its connections is that long
         else:
@@ -147,8 +170,10 @@ def test_server_that_dies_in_every_mode(server, tmp_path, mode):
 
 
 def test_no_common_key_exchange(server, tmp_path):
-    expect(load(tmp_path, "-c", 2, "-d", "1s", "--kex", "diffie-hellman-group1-sha1", *HASTE, target=server),
-           "key-exchange")
+    expect(
+        load(tmp_path, "-c", 2, "-d", "1s", "--kex", "diffie-hellman-group1-sha1", *HASTE, target=server),
+        "key-exchange",
+    )
 
 
 def test_wrong_host_key(server, tmp_path):
@@ -217,10 +242,19 @@ def hang_up(channel, count, data):
     channel.sendall(data)
 
 
-@pytest.mark.parametrize("answer, classes", [
-    (flip, ["mismatch"]), (reorder, ["mismatch"]), (repeat, ["mismatch"]), (drop_then_go_on, ["mismatch"]),
-    (shorten, ["echo-timeout", "mismatch"]), (swallow, ["echo-timeout"]), (hang_up, ["closed"]),
-], ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    "answer, classes",
+    [
+        (flip, ["mismatch"]),
+        (reorder, ["mismatch"]),
+        (repeat, ["mismatch"]),
+        (drop_then_go_on, ["mismatch"]),
+        (shorten, ["echo-timeout", "mismatch"]),
+        (swallow, ["echo-timeout"]),
+        (hang_up, ["closed"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 @pytest.mark.parametrize("rate", [0, 100])
 def test_bad_echo(tmp_path, answer, classes, rate):
     options = ["-r", rate, "--pipeline", 1] if rate else []
@@ -249,8 +283,9 @@ def test_no_verify_lets_wrong_content_pass(tmp_path):
 
 def test_close_that_is_not_answered(tmp_path):
     with evil_echo(echo, silent_close=True) as address:
-        outcome = load(tmp_path, "-m", "connect", "-c", 1, "-n", 1, *HASTE, "--drain-timeout", "5s", target=address,
-                       timeout=15)
+        outcome = load(
+            tmp_path, "-m", "connect", "-c", 1, "-n", 1, *HASTE, "--drain-timeout", "5s", target=address, timeout=15
+        )
     expect(outcome, "close-timeout")
 
 
@@ -258,12 +293,16 @@ def test_corrupted_packet_breaks_the_protocol(server, tmp_path):
     def flip_at(offset, data):
         at = 5000 - offset
         if 0 <= at < len(data):
-            data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1:]
+            data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
         return data
 
     with meddler(server.address, change=flip_at) as address:
-        expect(load(tmp_path, "-c", 1, "-d", "2s", *HASTE, target=address, timeout=15), "protocol", "closed",
-               "echo-timeout")
+        expect(
+            load(tmp_path, "-c", 1, "-d", "2s", *HASTE, target=address, timeout=15),
+            "protocol",
+            "closed",
+            "echo-timeout",
+        )
 
 
 def test_retry_comes_back(server, tmp_path):

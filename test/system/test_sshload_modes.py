@@ -11,7 +11,18 @@ import time
 import pytest
 
 import harness
-from sshload_helpers import DROPBEAR, SSHD, dropbear, finish_load, listener, load, openssh, run_tool, start_load, target_of
+from sshload_helpers import (
+    DROPBEAR,
+    SSHD,
+    dropbear,
+    finish_load,
+    listener,
+    load,
+    openssh,
+    run_tool,
+    start_load,
+    target_of,
+)
 
 GCM = "aes128-gcm@openssh.com"
 
@@ -77,14 +88,30 @@ def test_connect(any_target, tmp_path):
     assert outcome.summary["connects_up"] == 6
     phases = outcome.result["handshake_us"]["phases"]
     assert all(phases[name]["count"] == 6 for name in ("tcp", "banner_kex", "auth", "channel", "first_echo"))
-    assert sum(phases[name]["mean"] for name in phases) == pytest.approx(outcome.result["handshake_us"]["mean"], rel=0.02,
-                                                                         abs=20)
+    assert sum(phases[name]["mean"] for name in phases) == pytest.approx(
+        outcome.result["handshake_us"]["mean"], rel=0.02, abs=20
+    )
 
 
 def test_hold(any_target, tmp_path):
     target, options = any_target
-    outcome = clean(load(tmp_path, "-m", "hold", "-c", 4, "-d", "1s", "--sample", 2, "--sample-interval", "100ms", *options,
-                         target=target))
+    outcome = clean(
+        load(
+            tmp_path,
+            "-m",
+            "hold",
+            "-c",
+            4,
+            "-d",
+            "1s",
+            "--sample",
+            2,
+            "--sample-interval",
+            "100ms",
+            *options,
+            target=target,
+        )
+    )
     assert outcome.summary["sessions_up"] == outcome.summary["started"] == 4
     assert 15 <= outcome.summary["echoes"] <= 20
     assert outcome.result["latency_us"]["count"] == 20
@@ -152,8 +179,9 @@ def test_reconnects_after_a_time(server, tmp_path):
 
 
 def test_rekey_under_load_loses_nothing(server, tmp_path):
-    outcome = clean(load(tmp_path, "-m", "stream", "-d", "1s", "-c", 2, "--rekey-bytes", "1M", "--ciphers", GCM,
-                         target=server))
+    outcome = clean(
+        load(tmp_path, "-m", "stream", "-d", "1s", "-c", 2, "--rekey-bytes", "1M", "--ciphers", GCM, target=server)
+    )
     assert outcome.result["negotiated"]["cipher_out"] == GCM
     assert all(int(line["rekeys"]) > 10 for line in (server.wait_line("close"), server.wait_line("close", count=2)))
 
@@ -178,9 +206,20 @@ def test_local_addresses_take_turns(server, tmp_path):
     assert peers == {"127.0.0.2", "127.0.0.3"}
 
 
-@pytest.mark.parametrize("options", [
-    ["--pty"], ["--request", "exec:anything"], ["--request", "subsystem:anything"], ["--content", "binary"],
-    ["--content", "text"], ["--compression", "zlib@openssh.com,none"], ["-C", 9], ["-s", "1"], ["-s", "200K", "-n", 40]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--pty"],
+        ["--request", "exec:anything"],
+        ["--request", "subsystem:anything"],
+        ["--content", "binary"],
+        ["--content", "text"],
+        ["--compression", "zlib@openssh.com,none"],
+        ["-C", 9],
+        ["-s", "1"],
+        ["-s", "200K", "-n", 40],
+    ],
+)
 def test_ways_to_an_echo(server, tmp_path, options):
     clean(load(tmp_path, "-c", 2, "-n", 100, *options, target=server))
 
@@ -276,6 +315,7 @@ def test_password_from_a_file_and_from_the_environment(serve, tmp_path):
 def password_server(password, keyboard=False):
     import threading
     import paramiko
+
     key = paramiko.ECDSAKey.generate()
 
     class Interface(paramiko.ServerInterface):
@@ -321,8 +361,9 @@ def test_keyboard_interactive(tmp_path):
         password.write_text("correct horse\n")
         clean(load(tmp_path, "-n", 5, "-c", 2, "--password-file", password, target=address))
         password.write_text("battery staple\n")
-        outcome = load(tmp_path, "-n", 5, "-c", 1, "--auth", "keyboard-interactive", "--password-file", password,
-                       target=address)
+        outcome = load(
+            tmp_path, "-n", 5, "-c", 1, "--auth", "keyboard-interactive", "--password-file", password, target=address
+        )
         assert outcome.code == 1 and outcome.errors["authentication"] == 1
 
 
@@ -343,10 +384,12 @@ def test_agent(tmp_path):
 
 def host_key_of(server):
     host, port = server.address
-    scanned = subprocess.run(["ssh-keyscan", "-p", str(port), "-t", "ed25519", host], capture_output=True, text=True,
-                             check=True).stdout
-    fingerprint = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=scanned, capture_output=True, text=True,
-                                 check=True).stdout.split()[1]
+    scanned = subprocess.run(
+        ["ssh-keyscan", "-p", str(port), "-t", "ed25519", host], capture_output=True, text=True, check=True
+    ).stdout
+    fingerprint = subprocess.run(
+        ["ssh-keygen", "-l", "-f", "-"], input=scanned, capture_output=True, text=True, check=True
+    ).stdout.split()[1]
     return scanned, fingerprint
 
 
@@ -391,8 +434,12 @@ def test_json_on_stdout_stands_alone(server):
 
 def test_progress_line_on_a_terminal(server, tmp_path):
     outside, inside = pty.openpty()
-    process = subprocess.Popen([str(harness.SSHLOAD), "-d", "1200ms", "-c", "2", target_of(server)],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=inside)
+    process = subprocess.Popen(
+        [str(harness.SSHLOAD), "-d", "1200ms", "-c", "2", target_of(server)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=inside,
+    )
     os.close(inside)
     seen = b""
     with contextlib.suppress(OSError):  # the far end closes
@@ -403,27 +450,32 @@ def test_progress_line_on_a_terminal(server, tmp_path):
     assert seen.count(b"\r") >= 2 and b"echoes/s=" in seen and b"\n" not in seen
 
 
-@pytest.mark.parametrize("condition, code", [
-    ("errors > 0", 0), ("p99 > 1us", 99), ("rate < 1000000", 99), ("p50 > 10s", 0), ("handshake-p99 >= 1us", 99)])
+@pytest.mark.parametrize(
+    "condition, code",
+    [("errors > 0", 0), ("p99 > 1us", 99), ("rate < 1000000", 99), ("p50 > 10s", 0), ("handshake-p99 >= 1us", 99)],
+)
 def test_gates(server, tmp_path, condition, code):
     outcome = load(tmp_path, "-n", 200, "--fail-if", condition, target=server)
     assert outcome.code == code, outcome
     assert (condition in outcome.complaints) == (code == 99)
 
 
-@pytest.mark.parametrize("arguments, complaint", [
-    ([], "no target"),
-    (["127.0.0.1:99999"], "127.0.0.1:99999"),
-    (["--rate", "x", "127.0.0.1"], "rate"),
-    (["--mode", "sprint", "127.0.0.1"], "ping"),
-    (["--fail-if", "p98 > 1", "127.0.0.1"], "p99.9"),
-    (["--ciphers", "rot13", "127.0.0.1"], "rot13"),
-    (["--shard", "5/4", "127.0.0.1"], "shard"),
-    (["--identity", "/nonexistent", "127.0.0.1"], "/nonexistent"),
-    (["--size", "0", "127.0.0.1"], "size"),
-    (["--no-such-option", "127.0.0.1"], "no-such-option"),
-    (["-m", "stream", "-r", "5", "127.0.0.1"], "rate"),
-])
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        ([], "no target"),
+        (["127.0.0.1:99999"], "127.0.0.1:99999"),
+        (["--rate", "x", "127.0.0.1"], "rate"),
+        (["--mode", "sprint", "127.0.0.1"], "ping"),
+        (["--fail-if", "p98 > 1", "127.0.0.1"], "p99.9"),
+        (["--ciphers", "rot13", "127.0.0.1"], "rot13"),
+        (["--shard", "5/4", "127.0.0.1"], "shard"),
+        (["--identity", "/nonexistent", "127.0.0.1"], "/nonexistent"),
+        (["--size", "0", "127.0.0.1"], "size"),
+        (["--no-such-option", "127.0.0.1"], "no-such-option"),
+        (["-m", "stream", "-r", "5", "127.0.0.1"], "rate"),
+    ],
+)
 def test_bad_usage_is_one_line_and_exit_2(arguments, complaint):
     done = run_tool(*arguments)
     assert done.returncode == 2, done

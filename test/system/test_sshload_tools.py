@@ -19,8 +19,9 @@ def results(server, tmp_path):
     """Two results of the same server: a ping with 2 connections, and one with 6."""
     paths = []
     for name, connections in (("few", 2), ("many", 6)):
-        outcome = load(tmp_path, "-c", connections, "-d", "1200ms", "-q", "--label", name, target=server,
-                       json_name=f"{name}.json")
+        outcome = load(
+            tmp_path, "-c", connections, "-d", "1200ms", "-q", "--label", name, target=server, json_name=f"{name}.json"
+        )
         assert outcome.code == 0, outcome
         paths.append(outcome.json_path)
     return paths
@@ -63,7 +64,9 @@ def test_compare_refuses(results, server, tmp_path):
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done
 
 
-@pytest.mark.parametrize("text, complaint", [("", "is no JSON"), ("{}", "no result of sshload"), ("[1, 2", "is no JSON")])
+@pytest.mark.parametrize(
+    "text, complaint", [("", "is no JSON"), ("{}", "no result of sshload"), ("[1, 2", "is no JSON")]
+)
 def test_damaged_files_are_refused_by_name(results, tmp_path, text, complaint):
     bad = tmp_path / "bad.json"
     bad.write_text(text)
@@ -105,10 +108,31 @@ def test_plot_says_what_it_needs(results, tmp_path):
 @pytest.mark.skipif(shutil.which("parallel") is None, reason="no GNU parallel here")
 def test_four_shards_by_gnu_parallel_make_one_run(server, tmp_path):
     start_at = time.time() + 3
-    command = [str(harness.SSHLOAD), "-q", "-c", "10", "-r", "1000", "-d", "2s", "--shard", "{}/4", "--start-at",
-               f"{start_at:.3f}", "--json", "{}.json", target_of(server)]
-    done = subprocess.run(["parallel", "--will-cite", "-j", "4", *command, ":::", "1", "2", "3", "4"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    command = [
+        str(harness.SSHLOAD),
+        "-q",
+        "-c",
+        "10",
+        "-r",
+        "1000",
+        "-d",
+        "2s",
+        "--shard",
+        "{}/4",
+        "--start-at",
+        f"{start_at:.3f}",
+        "--json",
+        "{}.json",
+        target_of(server),
+    ]
+    done = subprocess.run(
+        ["parallel", "--will-cite", "-j", "4", *command, ":::", "1", "2", "3", "4"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr
     parts = [json.loads((tmp_path / f"{i}.json").read_text()) for i in range(1, 5)]
     assert [part["summary"]["sessions_up"] for part in parts] == [3, 3, 2, 2]

@@ -102,8 +102,9 @@ def test_window_opened_one_byte_at_a_time(server, dial):
 def test_random_grants(server, dial, seed):
     dice = random.Random(seed)
     client = dial(server)
-    channel = client.shell(window=dice.choice([0, 1, 1000, 32768]), max_packet=dice.choice([100, 4096, 32768, 100000]),
-                           auto=False)
+    channel = client.shell(
+        window=dice.choice([0, 1, 1000, 32768]), max_packet=dice.choice([100, 4096, 32768, 100000]), auto=False
+    )
     channel.packet_limit = dice.choice([500, 8192, 32768])
     data = pattern(2_000_000, seed)
     channel.feed(data)
@@ -195,7 +196,7 @@ def test_small_overrun_while_the_window_is_open_is_tolerated(server, dial):
     first = channel.remote_window
     data = pattern(first + 1000)
     for start in range(0, len(data), 8000):
-        channel.send_data(data[start:start + 8000])
+        channel.send_data(data[start : start + 8000])
     collect(client, channel, data)
 
 
@@ -224,7 +225,7 @@ def test_rekey_while_the_window_is_shut(serve, dial):
     for _ in range(3):
         client.rekey()
     assert channel.received == 0
-    client.start_kex()              # the window opens while keys are being exchanged
+    client.start_kex()  # the window opens while keys are being exchanged
     channel.adjust(100_000)
     client.wait(lambda: channel.received >= 100_000, 10, "what the window allows, after the re-key")
     assert channel.received == 100_000
@@ -348,8 +349,8 @@ def test_stderr_through_a_small_window(server, dial):
     channel = client.shell(window=0, auto=False)
     out, err = pattern(9000, 1), pattern(9000, 2)
     for start in range(0, 9000, 1000):
-        channel.send_data(out[start:start + 1000])
-        channel.send_data(err[start:start + 1000], kind=STDERR)
+        channel.send_data(out[start : start + 1000])
+        channel.send_data(err[start : start + 1000], kind=STDERR)
     while channel.received < 18000:
         expected = min(18000, channel.received + 700)
         channel.adjust(700)
@@ -373,7 +374,7 @@ def test_sending_without_reading_until_everything_is_full(server, dial):
     client = dial(server, receive_buffer=16384)
     channel = client.shell(window=LARGEST, auto=False)
     head = pattern(100_000, 1)
-    assert client.echo(channel, head) == head   # libssh has now granted its full window
+    assert client.echo(channel, head) == head  # libssh has now granted its full window
     client.reading = False
     data = pattern(8_000_000, 2)
     channel.feed(data)
@@ -413,7 +414,7 @@ def test_memory_stays_bounded_against_a_client_that_ignores_windows(server):
     channel = client.shell(window=LARGEST, auto=False)
     client.reading = False
     block = pattern(32768)
-    for _ in range(64 * 32):    # 64 MiB, unless the server ends it or stops reading
+    for _ in range(64 * 32):  # 64 MiB, unless the server ends it or stops reading
         channel.send_data(block)
         for _ in range(200):
             client.step(0.005)
