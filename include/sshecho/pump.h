@@ -25,6 +25,13 @@
  * waits twice as long for the same CPU per byte, at 64 KiB the bytes cost a twentieth more. */
 #define PUMP_TURN_BYTES ((size_t)128 * 1024)
 
+/* What one turn may cost, in bytes, whatever direction they have: those taken, their echo, and room for the cost of
+ * packets. A peer that takes whatever it gets, under a window of 4 GiB, gets a portion as large as anybody's. */
+#define PUMP_TURN_BUDGET_BYTES (2 * PUMP_TURN_BYTES + (size_t)64 * 1024)
+
+/* What a packet costs beyond its bytes, in bytes: a one-byte packet takes 2 to 3 us, the bytes of a full one 18 us. */
+#define PUMP_PACKET_COST_BYTES 1024
+
 /* While more than this waits to be sent, nothing is read from the socket: replies alone (window adjustments, failures
  * of a request flood) must not grow our memory when the peer does not read. */
 #define PUMP_READ_STOP_BYTES ((size_t)1024 * 1024)
@@ -35,7 +42,8 @@ struct pump_owner {
     /* Before libssh is driven; may be NULL. */
     void (*turning)(struct pump *pump, void *data);
     /* After libssh has been driven: move what can be moved (read residue, write). Returns true if it held output back
-     * because pump_pending_bytes was high: it is called again as soon as there is room, without new input. */
+     * because pump_pending_bytes was high or pump_turn_left_bytes had come to its end: it is called again as soon as
+     * there is room, without new input. */
     bool (*turned)(struct pump *pump, void *data);
     /* The turn is over and its output sent as far as the socket took it; may be NULL. */
     void (*settled)(struct pump *pump, void *data);
@@ -56,6 +64,7 @@ struct pump {
     uint64_t payload_out_seen; /* for pump_pending_bytes, see pump.c */
     uint64_t written_unsent;
     uint64_t plain_payload_mark, plain_wire_mark;
+    uint64_t turn_cost_mark; /* cost_bytes() when the turn began */
     int fd;
     int events_watched;
     bool batched;
@@ -94,6 +103,11 @@ void pump_note_written(struct pump *pump, size_t bytes);
 /* Output that libssh has taken from us and the kernel has not: queued behind a key re-exchange, in libssh's buffer, in
  * the transport. Exact in batched mode but for the queue, an upper estimate in plain mode. */
 size_t pump_pending_bytes(struct pump *pump);
+
+/* What is left of this turn's budget. Who writes asks before each write; what is left over goes on in the next turn. */
+size_t pump_turn_left_bytes(const struct pump *pump);
+/* Packets that have been sent: how many one write became tells how large they are. */
+uint64_t pump_packets_out(const struct pump *pump);
 
 /* Whether the session can still carry anything. */
 bool pump_is_alive(const struct pump *pump);

@@ -100,6 +100,22 @@ size_t pump_pending_bytes(struct pump *pump)
     return below + (size_t)pump->written_unsent;
 }
 
+static uint64_t cost_bytes(const struct pump *pump)
+{
+    return pump->wire.in_bytes + pump->payload.out_bytes + pump->payload.out_packets * PUMP_PACKET_COST_BYTES;
+}
+
+size_t pump_turn_left_bytes(const struct pump *pump)
+{
+    uint64_t spent = cost_bytes(pump) - pump->turn_cost_mark;
+    return spent < PUMP_TURN_BUDGET_BYTES ? PUMP_TURN_BUDGET_BYTES - (size_t)spent : 0;
+}
+
+uint64_t pump_packets_out(const struct pump *pump)
+{
+    return pump->payload.out_packets;
+}
+
 uint64_t pump_wire_in(const struct pump *pump)
 {
     return pump->batched ? pump->transport.in_bytes : pump->wire.in_bytes;
@@ -205,6 +221,7 @@ void pump_turn(struct pump *pump)
         return;
     }
     pump->in_turn = true;
+    pump->turn_cost_mark = cost_bytes(pump);
     if (pump->owner->turning != NULL) {
         pump->owner->turning(pump, pump->owner_data);
     }
@@ -220,7 +237,7 @@ void pump_turn(struct pump *pump)
         if (pump->batched) {
             transport_flush(&pump->transport);
         }
-        if (!held_back || pump_pending_bytes(pump) > 0) {
+        if (!held_back || pump_pending_bytes(pump) > 0 || pump_turn_left_bytes(pump) == 0) {
             break;
         }
     }
@@ -284,6 +301,7 @@ bool pump_enter(struct pump *pump)
         return false;
     }
     pump->in_turn = true;
+    pump->turn_cost_mark = cost_bytes(pump);
     if (pump->batched) {
         transport_begin(&pump->transport, 0, false);
         if (pump->started && pump_is_alive(pump)) {

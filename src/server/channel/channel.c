@@ -7,6 +7,9 @@
 #include "server/channel/echo.h"
 #include "sshecho/log.h"
 
+/* What a channel may write while others wait for their turn: two full packets. */
+#define PORTION_BYTES (64U * 1024)
+
 void channel_queue(struct channel *channel)
 {
     struct channel_host *host = channel->host;
@@ -15,6 +18,7 @@ void channel_queue(struct channel *channel)
     }
     channel->queued = true;
     channel->next_queued = NULL;
+    channel->previous_queued = host->last_queued;
     if (host->last_queued != NULL) {
         host->last_queued->next_queued = channel;
     } else {
@@ -198,19 +202,39 @@ static bool channel_drain(struct channel *channel)
     return !echo_is_complete(channel);
 }
 
+static void leave_queue(struct channel *channel)
+{
+    struct channel_host *host = channel->host;
+    if (channel->previous_queued != NULL) {
+        channel->previous_queued->next_queued = channel->next_queued;
+    } else {
+        host->first_queued = channel->next_queued;
+    }
+    if (channel->next_queued != NULL) {
+        channel->next_queued->previous_queued = channel->previous_queued;
+    } else {
+        host->last_queued = channel->previous_queued;
+    }
+    channel->queued = false;
+}
+
 bool channels_drain(struct channel_host *host)
 {
     struct channel *end = host->last_queued;
+    bool portions_used = false;
     host->waiting_for_room = false;
     while (host->first_queued != NULL) {
-        struct channel *channel = host->first_queued;
-        host->first_queued = channel->next_queued;
-        if (host->first_queued == NULL) {
-            host->last_queued = NULL;
+        if (host->waiting_for_room || !echo_has_room(host)) {
+            host->waiting_for_room = true; /* who is first now is first in the next turn */
+            break;
         }
-        channel->queued = false;
+        struct channel *channel = host->first_queued;
+        leave_queue(channel);
         bool last = channel == end;
+        channel->portion_bytes = host->first_queued != NULL ? PORTION_BYTES : UINT32_MAX;
         bool unfinished = channel_drain(channel);
+        portions_used = portions_used || channel->portion_bytes == 0;
+        channel->portion_bytes = UINT32_MAX;
         if (channel->close_received) {
             channel_destroy(channel);
         } else if (unfinished) {
@@ -220,7 +244,7 @@ bool channels_drain(struct channel_host *host)
             break;
         }
     }
-    return host->waiting_for_room;
+    return host->waiting_for_room || portions_used;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -232,6 +256,7 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
         return NULL;
     }
     channel->host = host;
+    channel->portion_bytes = UINT32_MAX;
     channel->callbacks = (struct ssh_channel_callbacks_struct){
         .userdata = channel,
         .channel_data_function = echo_on_data,
@@ -262,25 +287,6 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
     counters_add(&host->counters->channels, 1);
     counters_add(&host->counters->channels_opened, 1);
     return channel;
-}
-
-static void leave_queue(struct channel *channel)
-{
-    struct channel_host *host = channel->host;
-    struct channel *before = NULL;
-    for (struct channel *c = host->first_queued; c != NULL; before = c, c = c->next_queued) {
-        if (c == channel) {
-            if (before != NULL) {
-                before->next_queued = c->next_queued;
-            } else {
-                host->first_queued = c->next_queued;
-            }
-            if (host->last_queued == c) {
-                host->last_queued = before;
-            }
-            return;
-        }
-    }
 }
 
 static void unlink_channel(struct channel *channel)

@@ -43,7 +43,7 @@ struct channel_host {
     unsigned open_count;
     unsigned unclosed_count; /* of them: finished by us, and the client has not sent its CLOSE */
     uint64_t opened_count;
-    bool waiting_for_room; /* a channel was stopped by pending output: others must not overtake it */
+    bool waiting_for_room; /* a channel was stopped by pending output or the turn's end: none may overtake it */
     uint64_t bytes_in, bytes_out, echoes;
 };
 
@@ -56,13 +56,15 @@ struct stream {
 
 struct channel {
     struct channel_host *host;
-    struct channel *next, *previous, *next_queued;
+    struct channel *next, *previous, *next_queued, *previous_queued;
     ssh_channel ssh;
     struct ssh_channel_callbacks_struct callbacks;
     struct stream streams[2];
     struct service service;
-    bool queued;   /* has residue, or something to generate, or an end to carry out */
-    bool draining; /* our own write is in progress: callbacks must not take bytes */
+    uint32_t packet_bytes;  /* the largest packet it has sent: nobody says what its peer takes */
+    uint32_t portion_bytes; /* what it may still write before the others come */
+    bool queued;            /* has residue, or something to generate, or an end to carry out */
+    bool draining;          /* our own write is in progress: callbacks must not take bytes */
     bool eof_received;
     bool close_received;
     bool exit_now; /* the test bench ends it before the client does */
@@ -77,8 +79,8 @@ void channel_destroy(struct channel *channel);
 /* Puts the channel in line for the next drain. For the rooms of a channel. */
 void channel_queue(struct channel *channel);
 
-/* Moves residue of every queued channel, finishes what has ended, frees what the client has closed. Returns true if a
- * channel was held back by pending output alone. */
+/* Moves residue of the queued channels, a portion each, finishes what has ended, frees what the client has closed.
+ * Returns true if a channel was held back by pending output, its portion or the end of the pump's turn alone. */
 bool channels_drain(struct channel_host *host);
 void channels_destroy_all(struct channel_host *host);
 /* Whether the client has closed every channel it ever opened. */

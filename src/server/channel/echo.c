@@ -25,6 +25,10 @@
  * grants a full window without counting what is unread. 32,000 is the window it opens with. */
 #define UNREAD_AT_READ_MAX 32000U
 
+/* What a channel writes at once while its packet size is unknown, and how many packets of a known size: a peer may take
+ * packets of one byte, and each costs as much time as kilobytes of a full one. */
+#define FIRST_WRITE_BYTES 1024U
+
 static uint8_t
     scratch[CHUNK_BYTES]; /* one thread per process, and never across a call that could come back here with it in use */
 
@@ -38,31 +42,74 @@ static uint32_t overrun_limit(void)
     return limit;
 }
 
-/* How much of `want` may be written now: the peer's window and our cap on pending output decide. */
-static uint32_t allowed(struct channel_host *host, ssh_channel ssh, uint64_t want)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    uint32_t window = ssh_channel_window_size(ssh);
-    uint64_t n = want < window ? want : window;
+    return a < b ? a : b;
+}
+
+/* The cap on pending output, and what is left below it. */
+static uint64_t room_below_cap(struct channel_host *host)
+{
+    size_t pending = pump_pending_bytes(host->pump);
+    uint64_t cap = host->config->pending_bytes;
+    return pending + LEAST_ROOM_BYTES > cap ? 0 : cap - pending;
+}
+
+bool echo_has_room(struct channel_host *host)
+{
+    return pump_turn_left_bytes(host->pump) > 0 && room_below_cap(host) > 0;
+}
+
+/* How many bytes this turn's budget still pays for, in whole packets of this channel's. */
+static uint64_t room_in_turn(const struct channel *channel)
+{
+    size_t left = pump_turn_left_bytes(channel->host->pump);
+    if (left == 0) {
+        return 0;
+    }
+    if (channel->packet_bytes == 0) {
+        return FIRST_WRITE_BYTES;
+    }
+    return (left / (channel->packet_bytes + PUMP_PACKET_COST_BYTES) + 1) * channel->packet_bytes;
+}
+
+/* How much of `want` may be written now: the peer's window, our cap on pending output, the turn and the channel's
+ * portion of it decide. */
+static uint32_t allowed(struct channel *channel, uint64_t want)
+{
+    struct channel_host *host = channel->host;
+    uint64_t n = least(want, ssh_channel_window_size(channel->ssh));
+    n = least(n, channel->portion_bytes);
     if (n == 0) {
         return 0;
     }
-    size_t pending = pump_pending_bytes(host->pump);
-    uint64_t cap = host->config->pending_bytes;
-    if (pending + LEAST_ROOM_BYTES > cap) {
-        host->waiting_for_room = true;
-        return 0;
+    n = least(n, least(room_below_cap(host), room_in_turn(channel)));
+    host->waiting_for_room = host->waiting_for_room || n == 0;
+    return (uint32_t)n;
+}
+
+/* Learns from one write how large this channel's packets may be. */
+static void learn_packet_size(struct channel *channel, uint32_t written, uint64_t packets)
+{
+    if (packets > 0 && written / packets > channel->packet_bytes) {
+        channel->packet_bytes = (uint32_t)(written / packets);
+    } else if (packets > 0 && channel->packet_bytes == 0) {
+        channel->packet_bytes = 1;
     }
-    uint64_t room = cap - pending;
-    return (uint32_t)(n < room ? n : room);
 }
 
 /* Returns what libssh took, which may be less than n while keys are re-exchanged, or -1 when the channel can carry no
  * more. */
-static int64_t write_out(struct channel_host *host, ssh_channel ssh, const void *data, uint32_t n, bool is_stderr)
+static int64_t write_out(struct channel *channel, const void *data, uint32_t n, bool is_stderr)
 {
+    struct channel_host *host = channel->host;
+    ssh_channel ssh = channel->ssh;
+    uint64_t packets_before = pump_packets_out(host->pump);
     int written = is_stderr ? ssh_channel_write_stderr(ssh, data, n) : ssh_channel_write(ssh, data, n);
     if (written > 0) {
         pump_note_written(host->pump, (size_t)written);
+        learn_packet_size(channel, (uint32_t)written, pump_packets_out(host->pump) - packets_before);
+        channel->portion_bytes -= channel->portion_bytes == UINT32_MAX ? 0 : (uint32_t)written;
         host->bytes_out += (uint64_t)written;
         counters_add(&host->counters->bytes_out, (uint64_t)written);
     }
@@ -72,6 +119,7 @@ static int64_t write_out(struct channel_host *host, ssh_channel ssh, const void 
 int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user)
 {
     (void)session;
+    (void)ssh;
     struct channel *channel = user;
     struct channel_host *host = channel->host;
     struct stream *stream = &channel->streams[is_stderr ? 1 : 0];
@@ -102,9 +150,9 @@ int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         channel_queue(channel);
         return 0;
     }
-    uint32_t n = allowed(host, ssh, stream->held_bytes);
+    uint32_t n = allowed(channel, stream->held_bytes);
     n -= n > FLOW_PACKET_BYTES ? n % FLOW_PACKET_BYTES : 0;
-    int64_t written = n > 0 ? write_out(host, ssh, stream->held, n, is_stderr != 0) : 0;
+    int64_t written = n > 0 ? write_out(channel, stream->held, n, is_stderr != 0) : 0;
     if (written > 0) {
         stream->held += written;
         stream->held_bytes -= (uint32_t)written;
@@ -152,7 +200,7 @@ static void drain_stream(struct channel *channel, struct stream *stream, bool is
     struct misbehaviour *misbehaviour = channel->service.misbehaviour;
     is_stderr = is_stderr || (misbehaviour != NULL && misbehaviour->to_stderr);
     while (stream->held_bytes > 0) {
-        uint32_t n = allowed(host, channel->ssh, stream->held_bytes);
+        uint32_t n = allowed(channel, stream->held_bytes);
         n = misbehaviour != NULL && n > 0 ? paced(channel, n) : n;
         if (n == 0) {
             break;
@@ -161,7 +209,7 @@ static void drain_stream(struct channel *channel, struct stream *stream, bool is
         /* A copy: outside of callbacks the write may read the socket, and new data may move the buffer under us. */
         memcpy(scratch, stream->held, n);
         channel->draining = true;
-        int64_t written = write_out(host, channel->ssh, scratch, n, is_stderr);
+        int64_t written = write_out(channel, scratch, n, is_stderr);
         channel->draining = false;
         if (written < 0) {
             stream->held_bytes = 0; /* the client has closed: nobody wants it */
@@ -207,14 +255,14 @@ bool echo_generate(struct channel *channel)
         if (left == 0) {
             return true;
         }
-        uint32_t n = allowed(channel->host, channel->ssh, left < SERVICE_CHUNK_BYTES ? left : SERVICE_CHUNK_BYTES);
+        uint32_t n = allowed(channel, least(left, SERVICE_CHUNK_BYTES));
         if (n == 0) {
             return false;
         }
         const char *from =
             complain ? service->complaint + service->position_bytes : service_chargen_at(service->position_bytes);
         channel->draining = true;
-        int64_t written = write_out(channel->host, channel->ssh, from, n, complain);
+        int64_t written = write_out(channel, from, n, complain);
         channel->draining = false;
         if (written <= 0) {
             return written < 0;

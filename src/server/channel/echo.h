@@ -10,6 +10,9 @@
 
 #include "server/channel/channel.h"
 
+/* Whether anything may be written in this turn: pending output is below its cap, and the turn's budget not used up. */
+bool echo_has_room(struct channel_host *host);
+
 /* libssh's data callback: `length` bytes are unconsumed. Echoes what may go now; returns how much is consumed by now.
  */
 int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user);
@@ -18,7 +21,7 @@ int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
 void echo_held(struct channel *channel);
 /* Takes for echoed what is held: the bytes are not wanted back. */
 void echo_discard(struct channel *channel);
-/* RFC 864 on stdout, or a complaint on stderr. Returns true when everything is out. */
+/* RFC 864 on stdout, or a complaint on stderr, as far as this turn goes. Returns true when everything is out. */
 bool echo_generate(struct channel *channel);
 
 bool echo_is_complete(const struct channel *channel);

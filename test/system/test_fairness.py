@@ -1,0 +1,149 @@
+"""One client cannot starve the others of its worker: whatever it may have at once, it gets in portions, a turn each.
+
+The greedy client takes bytes off its socket without looking at them (MSG_TRUNC), which is far faster than the server can
+make them: the kernel's buffers never stop the server. It and the quiet session run in processes of their own.
+"""
+
+import contextlib
+import multiprocessing
+import socket
+import time
+
+import pytest
+
+import harness
+import rawssh
+
+WINDOW_MAX = 2**32 - 1
+LIMIT_SECONDS = 0.050
+ATTACK_SECONDS = 2.0
+PAUSE_SECONDS = 0.002
+
+
+def swallow(client, seconds):
+    """Drops what the server sends, unread, as fast as the kernel can, until nothing comes any more."""
+    buffer = bytearray(1 << 20)
+    client.sock.setblocking(True)
+    client.sock.settimeout(0.3)
+    end, got = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        try:
+            count = client.sock.recv_into(buffer, len(buffer), socket.MSG_TRUNC)
+        except OSError:
+            return got
+        if count == 0:
+            return got
+        got += count
+    return got
+
+
+def flood_of_chargen(address):
+    """Endless output under the widest window; a new connection whenever the server waits for a key exchange."""
+    end, got = time.monotonic() + ATTACK_SECONDS, 0
+    while time.monotonic() < end:
+        client = rawssh.Client(address).login()
+        client.open(window=WINDOW_MAX).execute("chargen", wait=False)
+        client.flush()
+        got += swallow(client, end - time.monotonic())
+        client.sock.close()
+    return got
+
+
+def flood_of_channels(address, count=1024, held_bytes=100_000):
+    """Every channel holds bytes behind a shut window; then all windows open in one segment."""
+    client = rawssh.Client(address).login()
+    channels = [client.open(window=0, wait=False) for _ in range(count)]
+    client.wait(lambda: all(each.opened for each in channels), 30, "all channels")
+    for each in channels:
+        each.request("shell", want_reply=False)
+        each.feed(rawssh.pattern(held_bytes))
+    client.wait(lambda: not any(each.outgoing for each in channels), 60, "all the bytes to be taken")
+    client.idle(0.5)
+    for each in channels:
+        each.adjust(WINDOW_MAX)
+    wire = bytes(client.out)
+    client.sock.setblocking(True)
+    client.sock.sendall(wire)
+    return swallow(client, 20)
+
+
+def flood_of_crumbs(address):
+    """Endless output in packets of one byte, the least that is ever sent."""
+    client = rawssh.Client(address).login()
+    client.open(window=WINDOW_MAX, max_packet=11).execute("chargen", wait=False)
+    client.flush()
+    return swallow(client, ATTACK_SECONDS)
+
+
+def attack(flood, address, pipe):
+    pipe.recv()
+    try:
+        pipe.send(flood(address))
+    except BaseException as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def attacker(flood, address):
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=attack, args=(flood, address, theirs), daemon=True)
+    process.start()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+
+
+def echo_until(client, channel, done):
+    """Echoes small messages until done(); how long each took."""
+    times, number = [], 0
+    while not done():
+        message = rawssh.pattern(64, number)
+        number += 1
+        start = time.monotonic()
+        assert client.echo(channel, message, 30) == message
+        times.append(time.monotonic() - start)
+        time.sleep(PAUSE_SECONDS)
+    return times
+
+
+def worst_echo(server, dial, flood, least_bytes):
+    """The slowest echo of a quiet session while the flood runs, in seconds."""
+    quiet = dial(server)
+    channel = quiet.shell()
+    with attacker(flood, server.address) as pipe:
+        pipe.send("go")
+        times = echo_until(quiet, channel, pipe.poll)
+        got = pipe.recv()
+    assert isinstance(got, int), got
+    assert got >= least_bytes, f"the flood was one of {got} bytes only"
+    print(f"{flood.__name__}: {got / 1e6:.0f} MB; {len(times)} echoes, slowest {max(times) * 1000:.1f} ms")
+    return max(times)
+
+
+def judge(server, dial, flood, least_bytes):
+    """No echo of a quiet session waits longer than a turn's worth. A stall that the server makes is there every time, one
+    that the machine makes is not: it gets a second look."""
+    limit = LIMIT_SECONDS * (4 if harness.is_sanitized() else 1)
+    worst = worst_echo(server, dial, flood, least_bytes)
+    if worst > limit:
+        worst = worst_echo(server, dial, flood, least_bytes)
+    assert worst <= limit, f"an echo of a quiet session took {worst * 1000:.0f} ms"
+
+
+@pytest.mark.parametrize("options", [{}, {"rekey-bytes": "off"}], ids=["defaults", "rekey-off"])
+def test_endless_output(serve, dial, options):
+    server = serve(options=options)
+    judge(server, dial, flood_of_chargen, 100_000_000 if not harness.is_sanitized() else 1_000_000)
+
+
+def test_output_in_crumbs(serve, dial):
+    server = serve(options={"rekey-bytes": "off"})
+    judge(server, dial, flood_of_crumbs, 1_000_000 if not harness.is_sanitized() else 10_000)
+
+
+def test_a_thousand_channels_at_once(serve, dial):
+    server = serve(options={"rekey-bytes": "off", "channels-per-connection": 1024, "no-progress-timeout": "90s"})
+    judge(server, dial, flood_of_channels, 90_000_000)
