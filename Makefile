@@ -25,9 +25,9 @@ CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(
   -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
   $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) \
   $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
-  $(shell pkg-config --cflags libssh libconfuse jansson)
+  $(shell pkg-config --cflags libssh jansson)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-LIBS_COMMON := $(shell pkg-config --libs libssh libconfuse) -lev -lm
+LIBS_COMMON := $(shell pkg-config --libs libssh) -lev -lm
 LIBS_SERVER := $(LIBS_COMMON) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
 LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson)
 
@@ -94,7 +94,7 @@ check-asan:
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_CC := clang -D_GNU_SOURCE -std=c17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc \
-  -DSSHECHO_VERSION='"fuzz"' $(shell pkg-config --cflags libssh libconfuse jansson)
+  -DSSHECHO_VERSION='"fuzz"' $(shell pkg-config --cflags libssh jansson)
 FUZZ_ARCHIVES := $(BUILD)/fuzz/common.a $(BUILD)/fuzz/server.a $(BUILD)/fuzz/load.a
 FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c src/io/transport.c,$(wildcard src/*/*.c src/*/*/*.c)))
 .SECONDARY: $(FUZZ_OBJECTS)

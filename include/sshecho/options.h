@@ -2,7 +2,7 @@
  * options.h - room: the option table.
  *
  * One table per program holds name, type, bounds, default and help sentence of each option. It drives the configuration
- * file (libconfuse), `-o key=value`, the command line (`--key value`, `--key=value`, a short letter), `--help`, the
+ * file, `-o key=value`, the command line (`--key value`, `--key=value`, a short letter), `--help`, the
  * print-out of the effective values and the tests that the documentation names every key. Pure but for
  * options_load_file, which reads one file. Values live in a struct of the program's, reached by offset; strings and
  * lists in it are malloc'd and owned by it (options_free). Every error is one line in `struct option_error`: where,
@@ -67,8 +67,8 @@ __attribute__((format(printf, 4, 5))) int option_fail(struct option_error *error
                                                       const char *format, ...);
 
 /* The command line outranks the file whichever is read first; what is outranked is checked all the same. An empty text
- * empties a list and unsets a string (to "" where the default is not NULL). In the file a key may stand once, but
- * `key += ...` adds to a list, and "${NAME}" in double quotes is taken from the environment.
+ * empties a list and unsets a string (to "" where the default is not NULL). In the file (one `key value` or
+ * `key = value` a line) a key may stand once, that of a list as often as it has values.
  *
  * Which options were given explicitly; sized by the table, zeroed by options_init. */
 struct option_state {
@@ -96,9 +96,9 @@ const struct option_spec *options_find(const struct option_table *table, const c
 bool options_was_given(const struct option_table *table, const struct option_state *state, const char *name);
 
 void options_print_help(const struct option_table *table, FILE *out);
-/* "key = value" lines in table order, in the syntax of the configuration file; secrets as "***". */
+/* "key value" lines in table order, in the syntax of the configuration file; secrets as "***". */
 void options_print_effective(const struct option_table *table, const void *values, FILE *out);
-/* A sample configuration, what conf/NAME.conf holds: each key's help above `#key = default`. It is all comments, so
+/* A sample configuration, what conf/NAME.conf holds: each key's help above `#key default`. It is all comments, so
  * that installing it gives no key a value (options_was_given), and without the '#'s it sets the defaults. */
 void options_print_sample(const struct option_table *table, FILE *out);
 

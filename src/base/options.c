@@ -334,11 +334,12 @@ const char *option_similar(const struct option_table *table, const char *name)
     return similar;
 }
 
-static int unknown_key(const struct option_table *table, const char *where, const char *key, struct option_error *error)
+int option_unknown(const struct option_table *table, const char *where, const char *key, struct option_error *error)
 {
     const char *similar = option_similar(table, key);
-    if (similar)
+    if (similar != NULL) {
         return option_fail(error, where, key, "no such option, did you mean %s?", similar);
+    }
     return option_fail(error, where, key, "no such option");
 }
 
@@ -347,6 +348,6 @@ int options_set(const struct option_table *table, void *values, struct option_st
 {
     const struct option_spec *spec = options_find(table, key);
     if (!spec)
-        return unknown_key(table, where, key, error);
+        return option_unknown(table, where, key, error);
     return option_apply(table, values, state, spec, OPTION_RANK_COMMAND_LINE, where, text, error);
 }

@@ -57,11 +57,8 @@ static int set_pair(struct scan *scan, const char *pair)
     (void)memcpy(key, pair, length);
     key[length] = '\0';
     const struct option_spec *spec = options_find(scan->table, key);
-    if (!spec) {
-        const char *similar = option_similar(scan->table, key);
-        return option_fail(scan->error, WHERE, key, "no such option%s%s%s", similar ? ", did you mean " : "",
-                           similar ? similar : "", similar ? "?" : "");
-    }
+    if (!spec)
+        return option_unknown(scan->table, WHERE, key, scan->error);
     if (spec->flags & OPTION_COMMAND_LINE)
         return option_fail(scan->error, WHERE, key, "not a configuration key, write --%s", key);
     return set(scan, spec, equals + 1 + strspn(equals + 1, spaces));

@@ -21,5 +21,7 @@ const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_AL
 
 /* The key that an unknown one most resembles, or NULL. */
 const char *option_similar(const struct option_table *table, const char *name);
+/* Says so; returns -1. */
+int option_unknown(const struct option_table *table, const char *where, const char *key, struct option_error *error);
 
 #endif

@@ -75,30 +75,47 @@ const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_AL
     return buffer;
 }
 
-/* In double quotes, so that libconfuse reads the same bytes back. */
-static void print_quoted(const char *text, FILE *out)
+/* As it stands where the file reads it back like that, else in double quotes. */
+static void print_text(const char *text, FILE *out)
 {
+    bool plain = *text != '\0' && strchr("\"'{=# ", *text) == NULL && strcmp(text, "+=") != 0;
+    for (const char *c = text; plain && *c != '\0'; c++) {
+        plain = (unsigned char)*c > 0x20 && *c != 0x7f;
+    }
+    if (plain) {
+        (void)fputs(text, out);
+        return;
+    }
     (void)fputc('"', out);
-    for (; *text; text++) {
+    for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\' || c == '$') /* "${NAME}" would be replaced from the environment */
+        if (c == '"' || c == '\\') {
             (void)fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
+        } else if (c < 0x20 || c == 0x7f) {
             (void)fprintf(out, "\\x%02x", c);
-        else
+        } else {
             (void)fputc(c, out);
+        }
     }
     (void)fputc('"', out);
 }
 
-static void print_list(const struct string_list *list, FILE *out)
+/* One value of the option as a line of the file. `prefix` is "" or "#". */
+static void print_key(const char *prefix, const struct option_spec *spec, const char *text, FILE *out)
 {
-    (void)fputc('{', out);
+    (void)fprintf(out, "%s%s ", prefix, spec->name);
+    print_text(text, out);
+    (void)fputc('\n', out);
+}
+
+static void print_list(const struct option_spec *spec, const struct string_list *list, FILE *out)
+{
     for (size_t i = 0; i < list->count; i++) {
-        (void)fputs(i > 0 ? ", " : "", out);
-        print_quoted(list->items[i], out);
+        print_key("", spec, list->items[i], out);
     }
-    (void)fputc('}', out);
+    if (list->count == 0) {
+        print_key("", spec, "", out);
+    }
 }
 
 static void print_value(const struct option_spec *spec, const void *values, FILE *out)
@@ -107,21 +124,21 @@ static void print_value(const struct option_spec *spec, const void *values, FILE
     char number[UNIT_TEXT_MAX];
     switch (spec->type) {
     case OPTION_BOOL:
-        (void)fputs(*(const bool *)field ? "yes" : "no", out);
+        print_key("", spec, *(const bool *)field ? "yes" : "no", out);
         break;
     case OPTION_COUNT:
     case OPTION_SIZE:
     case OPTION_DURATION:
-        (void)fputs(print_number(spec, *(const uint64_t *)field, number), out);
+        print_key("", spec, print_number(spec, *(const uint64_t *)field, number), out);
         break;
     case OPTION_CHOICE:
-        print_quoted(spec->choices[*(const unsigned *)field], out);
+        print_key("", spec, spec->choices[*(const unsigned *)field], out);
         break;
     case OPTION_STRING:
-        print_quoted(*(char *const *)field ? *(char *const *)field : "", out);
+        print_key("", spec, *(char *const *)field != NULL ? *(char *const *)field : "", out);
         break;
     case OPTION_STRING_LIST:
-        print_list(field, out);
+        print_list(spec, field, out);
         break;
     }
 }
@@ -142,12 +159,11 @@ void options_print_effective(const struct option_table *table, const void *value
         const struct option_spec *spec = &table->specs[i];
         if (spec->flags & OPTION_COMMAND_LINE)
             continue;
-        (void)fprintf(out, "%s = ", spec->name);
-        if (spec->flags & OPTION_SECRET && is_set(spec, values))
-            (void)fputs(spec->type == OPTION_STRING_LIST ? "{\"***\"}" : "\"***\"", out);
-        else
+        if ((spec->flags & OPTION_SECRET) != 0 && is_set(spec, values)) {
+            print_key("", spec, "***", out);
+        } else {
             print_value(spec, values, out);
-        (void)fputc('\n', out);
+        }
     }
 }
 
@@ -232,31 +248,25 @@ void options_print_help(const struct option_table *table, FILE *out)
 }
 
 /* The default as a value in the file; where there is none, what the program then holds. */
-static void print_default(const struct option_spec *spec, FILE *out)
+static const char *default_value(const struct option_spec *spec)
 {
-    const char *text = spec->default_text;
+    if (spec->default_text != NULL) {
+        return spec->default_text;
+    }
     switch (spec->type) {
     case OPTION_BOOL:
-        (void)fputs(text ? text : "no", out);
-        break;
+        return "no";
     case OPTION_COUNT:
     case OPTION_SIZE:
     case OPTION_DURATION:
-        (void)fputs(text ? text : spec->flags & OPTION_OFF_ALLOWED ? "off" : "0", out);
-        break;
+        return (spec->flags & OPTION_OFF_ALLOWED) != 0 ? "off" : "0";
     case OPTION_CHOICE:
-        print_quoted(text ? text : spec->choices[0], out);
-        break;
+        return spec->choices[0];
     case OPTION_STRING:
-        print_quoted(text ? text : "", out);
-        break;
     case OPTION_STRING_LIST:
-        (void)fputc('{', out);
-        if (text)
-            print_quoted(text, out);
-        (void)fputc('}', out);
         break;
     }
+    return "";
 }
 
 void options_print_sample(const struct option_table *table, FILE *out)
@@ -264,7 +274,7 @@ void options_print_sample(const struct option_table *table, FILE *out)
     (void)fprintf(
         out,
         "# Configuration of %s. Every key is shown at its default, as a comment: remove the '#' before a key\n"
-        "# to change it. Sizes: 64K, 1MB. Times: 250ms, 30s, 5m. Lists: {\"one\", \"two\"}.\n",
+        "# to change it. Sizes: 64K, 1MB. Times: 250ms, 30s, 5m. A list: its key once more for each value.\n",
         table->program);
     const char *group = NULL;
     for (size_t i = 0; i < table->count; i++) {
@@ -277,8 +287,6 @@ void options_print_sample(const struct option_table *table, FILE *out)
         describe(spec, false, text, sizeof text);
         (void)fputs("\n# ", out);
         print_wrapped(text, 2, "# ", out);
-        (void)fprintf(out, "#%s = ", spec->name);
-        print_default(spec, out);
-        (void)fputc('\n', out);
+        print_key("#", spec, default_value(spec), out);
     }
 }
