@@ -129,9 +129,9 @@ def test_errors_say_what_is_allowed(setting, allowed):
     [
         ("no-such-key = 1\n", 1, "no-such-key"),
         ("\n\nno-such-key = 1\n", 3, "no-such-key"),
-        ('log-level = "info"\nworkers = = 2\n', 2, ""),
-        ('workers = "2\n', 0, ""),
-        ("log-level\n", 0, ""),
+        ('log-level = "info"\nworkers = = 2\n', 2, "workers"),
+        ('workers = "2\n', 1, "workers"),
+        ("log-level\n", 1, "log-level"),
         ("workers = 300\n", 1, "workers"),
         ("check = yes\n", 1, "check"),
         ('config = "x"\n', 1, "config"),
@@ -153,7 +153,7 @@ def test_bad_file(tmp_path, text, line, word):
 @pytest.mark.parametrize("key", ["listen", "host-key", "authorized-keys", "kex", "metrics-listen"])
 def test_error_about_a_value_with_a_line_break_is_one_line(tmp_path, key):
     path = tmp_path / "sshechod.conf"
-    path.write_text(f'{key} = "/nowhere/a\nlevel=info event=ready"\n')
+    path.write_text(f'{key} = "/nowhere/a\\x0alevel=info event=ready"\n')
     result = run_sshechod("--config", path, "--check")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and "?level=info" in result.stderr, result.stderr
@@ -211,7 +211,7 @@ def test_version():
 def keys():
     """Every configuration key, from the sample that the program prints."""
     sample = run_sshechod("--print-sample-config").stdout
-    found = re.findall(r"^#?\s?([a-z][a-z0-9-]+)\s*=", sample, re.M)
+    found = re.findall(r"^#([a-z][a-z0-9-]+) ", sample, re.M)
     assert len(found) > 20, sample
     return sorted(set(found))
 
@@ -247,7 +247,7 @@ def test_shipped_sample_is_what_the_program_prints():
     assert shipped.exists()
     text = shipped.read_text()
     for key in keys():
-        assert re.search(rf"^#?\s?{key}\s*=", text, re.M), f"conf/sshechod.conf does not name {key}"
+        assert re.search(rf"^#?\s?{key} ", text, re.M), f"conf/sshechod.conf does not name {key}"
 
 
 def test_manual_names_every_key():
@@ -262,7 +262,7 @@ def test_check_prints_the_values_in_force(tmp_path):
     path.write_text('workers = 3\nlogin-timeout = "7s"\nciphers = "aes128-ctr"\n')
     result = run_sshechod("--check", "--config", path, "-o", "login-timeout=9s", "--auth-attempts", "5")
     assert result.returncode == 0, result.stderr
-    value = dict(re.findall(r"^([a-z-]+)\s*=\s*\"?([^\"\n]*)\"?$", result.stdout, re.M))
+    value = dict(re.findall(r"^([a-z-]+) (.*)$", result.stdout, re.M))
     assert value["workers"] == "3"
     assert value["login-timeout"] == "9s", "the command line does not win over the file"
     assert value["auth-attempts"] == "5"
@@ -290,7 +290,7 @@ def test_every_way_to_set_a_key(tmp_path):
     ):
         result = run_sshechod("--check", *arguments)
         assert result.returncode == 0, f"{arguments}: {result.stderr}"
-        assert re.search(r"^login-timeout\s*=\s*\"?11s", result.stdout, re.M), arguments
+        assert re.search(r"^login-timeout 11s$", result.stdout, re.M), arguments
 
 
 def test_check_starts_nothing(tmp_path):

@@ -125,12 +125,12 @@ def test_the_pods_configuration_is_one(tmp_path):
     )
     result = harness.run_sshechod("--check", "--config", path)
     assert result.returncode == 0, result.stderr
-    drain = int(re.search(r"^drain-timeout = \"?(\d+)s", result.stdout, re.M).group(1))
+    drain = int(re.search(r"^drain-timeout (\d+)s", result.stdout, re.M).group(1))
     pod = by_kind("sshechod.yaml")["Deployment"]["spec"]["template"]["spec"]
     pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert drain + pause < pod["terminationGracePeriodSeconds"]
     ports = {each["containerPort"] for each in pod["containers"][0]["ports"]}
-    assert {int(port) for port in re.findall(r"listen = \S*:(\d+)", result.stdout)} == ports
+    assert {int(port) for port in re.findall(r"listen \S*:(\d+)", result.stdout)} == ports
 
 
 def make_key(directory):

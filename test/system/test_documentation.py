@@ -82,7 +82,7 @@ def test_manual_of_the_server_names_every_option():
 
 def test_manual_of_the_server_names_no_other_option():
     known = {name[2:] for name in options_of(harness.SSHECHOD)}
-    named = set(re.findall(r"^\.It Ic (\S+) No =", manual("sshechod.conf.5"), re.M))
+    named = set(re.findall(r"^\.It Ic (\S+) Ar ", manual("sshechod.conf.5"), re.M))
     assert named and named <= known
 
 
