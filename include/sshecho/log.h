@@ -5,6 +5,7 @@
  * several processes never mix. Owns the process's log settings (level, format, fd, program name). Everything that came
  * from a peer is passed as a string value and comes out escaped and cut to LOG_VALUE_MAX bytes; a peer can neither
  * forge a line nor fill a disk with one. A failing write (disk full, closed pipe) is counted and otherwise ignored.
+ * A process with an event loop asks that its log never wait for the reader (sink.h).
  *
  * Usage: log_line(LOG_INFO, "accept", log_u64("conn", id), log_str("peer", addr));
  * key=value form: time=2026-11-20T23:07:54.123Z level=info pid=12 event=accept conn=17 peer=127.0.0.1:4022
@@ -70,7 +71,18 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
         }                                                                                                              \
     } while (0)
 
-/* Lines that could not be written since start. */
+/* From now on a line whose reader does not take it waits in a bounded queue; log_flush, called now and then, writes it.
+ * What the queue cannot hold is lost and counted. One thread only. */
+void log_never_wait(void);
+void log_flush(void);
+/* "So many lines were lost": true if the reader was there to take it; else nothing is kept of it. */
+bool log_tell_lost(uint64_t lines);
+/* Before the end of the process: gives the reader at most so long. */
+void log_finish(int64_t wait_us);
+/* In a forked child: the queue is the parent's to write. */
+void log_forked(void);
+
+/* Lines that could not be written since start, or the last log_forked. */
 uint64_t log_lost_lines(void);
 
 const char *log_level_name(enum log_level level);

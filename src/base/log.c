@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sshecho/sink.h"
+
 static struct {
     enum log_level level;
     enum log_format format;
@@ -16,7 +18,13 @@ static struct {
     bool priority;
 } settings = {.level = LOG_INFO, .format = LOG_FORMAT_KV, .fd = STDERR_FILENO, .priority = false};
 
-static _Atomic uint64_t lost_lines;
+/* Only with log_never_wait; it has one thread. */
+static struct {
+    bool in_use;
+    struct sink sink;
+} queued = {.sink = SINK_NONE};
+
+static _Atomic uint64_t lost_lines; /* without a queue; then any thread may log */
 
 /* A line being built. Whatever does not fit is left out as a whole, so that a line never ends inside a field. */
 struct line {
@@ -38,8 +46,25 @@ void log_setup(enum log_level level, enum log_format format, int fd, bool priori
 {
     settings.level = level;
     settings.format = format;
-    settings.fd = fd;
     settings.priority = priority;
+    if (queued.in_use && fd != settings.fd) {
+        sink_close(&queued.sink);
+        sink_open(&queued.sink, fd, false);
+    }
+    settings.fd = fd;
+}
+
+void log_never_wait(void)
+{
+    if (!queued.in_use) {
+        queued.in_use = true;
+        sink_open(&queued.sink, settings.fd, false);
+    }
+}
+
+void log_forked(void)
+{
+    sink_forget(&queued.sink);
 }
 
 bool log_enabled(enum log_level level)
@@ -49,7 +74,7 @@ bool log_enabled(enum log_level level)
 
 uint64_t log_lost_lines(void)
 {
-    return atomic_load_explicit(&lost_lines, memory_order_relaxed);
+    return atomic_load_explicit(&lost_lines, memory_order_relaxed) + queued.sink.lost;
 }
 
 const char *log_level_name(enum log_level level)
@@ -266,24 +291,53 @@ static void write_line(const struct line *line)
         (void)atomic_fetch_add_explicit(&lost_lines, 1, memory_order_relaxed);
 }
 
+static void format_line(struct line *line, enum log_level level, const char *event, const struct log_field *fields,
+                        unsigned count)
+{
+    bool json = settings.format == LOG_FORMAT_JSON;
+    line->length = 0;
+    append_head(line, level, json);
+    const struct log_field event_field = log_str("event", event);
+    bool complete = append_field(line, &event_field, json);
+    for (unsigned i = 0; i < count && complete; i++)
+        complete = append_field(line, &fields[i], json);
+    if (!complete) {
+        const char *mark = json ? JSON_CUT_MARK : KV_CUT_MARK;
+        append(line, mark, strlen(mark));
+    }
+    append(line, json ? "}\n" : "\n", json ? 2 : 1);
+}
+
+void log_flush(void)
+{
+    int saved_errno = errno;
+    (void)sink_flush(&queued.sink);
+    errno = saved_errno;
+}
+
+void log_finish(int64_t wait_us)
+{
+    (void)sink_flush_within(&queued.sink, wait_us);
+}
+
+bool log_tell_lost(uint64_t lines)
+{
+    struct log_field field = log_u64("lines", lines);
+    struct line line;
+    format_line(&line, LOG_WARN, "log_lines_lost", &field, 1);
+    return queued.in_use && sink_flush(&queued.sink) && sink_try(&queued.sink, line.text, line.length);
+}
+
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, unsigned count)
 {
     if (!log_enabled(level))
         return;
     int saved_errno = errno;
-    bool json = settings.format == LOG_FORMAT_JSON;
     struct line line;
-    line.length = 0;
-    append_head(&line, level, json);
-    const struct log_field event_field = log_str("event", event);
-    bool complete = append_field(&line, &event_field, json);
-    for (unsigned i = 0; i < count && complete; i++)
-        complete = append_field(&line, &fields[i], json);
-    if (!complete) {
-        const char *mark = json ? JSON_CUT_MARK : KV_CUT_MARK;
-        append(&line, mark, strlen(mark));
-    }
-    append(&line, json ? "}\n" : "\n", json ? 2 : 1);
-    write_line(&line);
+    format_line(&line, level, event, fields, count);
+    if (queued.in_use)
+        sink_line(&queued.sink, line.text, line.length);
+    else
+        write_line(&line);
     errno = saved_errno;
 }

@@ -120,6 +120,8 @@ static void write_process(const struct metrics_view *view, const struct counters
     one(out, "reloads_total", "counter", "Configurations taken over.", counters_get(&board->reloads));
     one(out, "reload_failures_total", "counter", "Configurations refused at a reload.",
         counters_get(&board->reload_failures));
+    one(out, "log_lines_lost_total", "counter", "Log lines that nobody took in time.",
+        counters_get(&board->log_lines_lost) + counters_get(&total->log_lines_lost));
     one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", counters_get(&board->started_unix_s));
     one(out, "ready", "gauge", "1 while new connections are welcome, as /readyz says.",
         metrics_why_not_ready(view) == NULL ? 1 : 0);

@@ -31,6 +31,7 @@ struct scoreboard {
     struct counters departed;
     struct held_off held_off[SCOREBOARD_HELD_OFF];
     _Atomic uint64_t worker_restarts, reloads, reload_failures, started_unix_s;
+    _Atomic uint64_t log_lines_lost;  /* of the master's own */
     _Atomic uint64_t next_connection; /* ids are unique over all workers of a run */
     struct counters workers[SCOREBOARD_WORKERS];
     struct source_slot sources[SCOREBOARD_WORKERS][SCOREBOARD_SOURCES];

@@ -24,6 +24,9 @@
 /* How often the master looks at its workers: readiness, heartbeats, back-off. */
 #define LOOK_S 0.05
 
+/* What the log's reader is given at the end. */
+#define LOG_FINISH_US (200 * US_PER_MS)
+
 struct master {
     struct ev_loop *loop;
     struct generation *generation, *previous; /* previous: until its last worker is gone */
@@ -39,6 +42,7 @@ struct master {
     uint64_t fd_limit;
     bool draining, announced;
     bool served; /* announced once: from then on somebody serves, through reloads too */
+    uint64_t log_lost_told;
     int status;
     bool is_worker; /* after fork: we are the child, and leave through master_run */
     unsigned worker_slot;
@@ -60,6 +64,7 @@ static void become_worker(struct master *m, unsigned slot)
     ev_signal_stop(m->loop, &m->user1);
     ev_child_stop(m->loop, &m->child);
     notify_forked();
+    log_forked();
     metrics_forked(m->metrics);
     ev_loop_fork(m->loop);
     ev_break(m->loop, EVBREAK_ALL);
@@ -238,6 +243,19 @@ static void announce(struct master *m, mono_time now)
     m->announced = m->served = true;
 }
 
+/* Lines that any of us could not get rid of are told here, once the reader is back: workers come and go. */
+static void look_after_log(struct master *m)
+{
+    struct counters total;
+    log_flush();
+    counters_set(&m->board->log_lines_lost, log_lost_lines());
+    scoreboard_total(m->board, &total);
+    uint64_t lost = counters_get(&m->board->log_lines_lost) + counters_get(&total.log_lines_lost);
+    if (lost > m->log_lost_told && log_tell_lost(lost - m->log_lost_told)) {
+        m->log_lost_told = lost;
+    }
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
@@ -250,6 +268,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
         announce(m, now);
     }
     notify_watchdog();
+    look_after_log(m);
 }
 
 static void on_user1(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -305,7 +324,10 @@ static void farewell(struct master *m)
     struct counters total;
     scoreboard_total(m->board, &total);
     counters_log(&total, "totals");
-    log_line(LOG_INFO, "stopped", log_i64("status", m->status), log_u64("log_lines_lost", log_lost_lines()));
+    log_line(LOG_INFO, "stopped", log_i64("status", m->status),
+             log_u64("log_lines_lost", log_lost_lines() + counters_get(&total.log_lines_lost)));
+    log_finish(LOG_FINISH_US);
+    look_after_log(m);
     if (m->generation->config->port_file != NULL) {
         (void)unlink(m->generation->config->port_file);
     }
@@ -331,6 +353,7 @@ int master_run(struct config *config, int argc, char **argv)
     }
     log_setup((enum log_level)m->generation->config->log_level, (enum log_format)m->generation->config->log_format,
               STDERR_FILENO, notify_wants_priorities());
+    log_never_wait();
     m->board = m->workers.board = scoreboard_create();
     m->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (m->board == NULL || m->loop == NULL) {

@@ -29,6 +29,9 @@
 /* Sockets that may wait for their PROXY header at once: a balancer that fails to send them must not cost us our fds. */
 #define PROXY_WAITING_MAX 512
 
+/* What the log's reader is given at the end: less than the watchdog and the drain deadline allow. */
+#define LOG_FINISH_US (200 * US_PER_MS)
+
 /* So often at least the loop turns, for the heartbeat and the summaries. */
 #define TICK_S 0.25
 
@@ -228,6 +231,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     struct worker *w = timer->data;
     uint64_t connections = counters_get(&w->counters->connections);
     admission_tick(&w->admission, mono_now());
+    log_flush();
+    counters_set(&w->counters->log_lines_lost, log_lost_lines());
     w->most_connections = connections > w->most_connections ? connections : w->most_connections;
     if (connections < w->most_connections / 2) {
         /* Half of a crowd has left: what it used goes back to the system. Not more often, since a trim walks the heap.
@@ -381,6 +386,8 @@ int worker_run(const struct worker_setup *setup)
     log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", batched));
     ev_run(w->loop, 0);
     connection_set_destroy(&w->set);
+    log_finish(LOG_FINISH_US);
+    counters_set(&w->counters->log_lines_lost, log_lost_lines());
     status = 0;
 out:
     proxy_wait_destroy(&w->gate);

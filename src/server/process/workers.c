@@ -198,9 +198,9 @@ static void watch_worker(struct worker_process *process, const struct counters *
     if (limit_us != 0 && !process->killed_stuck && mono_us_between(beat, now) > limit_us &&
         (process->ready || mono_us_between(beat, now) > limit_us + START_GRACE_US)) {
         process->killed_stuck = true;
+        (void)kill(process->pid, SIGKILL); /* a stopped or spinning process hears nothing else; first act, then tell */
         log_line(LOG_ERROR, "worker_stuck", log_u64("worker_pid", (uint64_t)process->pid),
                  log_f64("since_s", mono_s_between(beat, now)));
-        (void)kill(process->pid, SIGKILL); /* a stopped or spinning process hears nothing else */
     }
     if (process->state == PROCESS_LEAVING && !process->killed_stuck &&
         mono_us_between(process->since, now) > (int64_t)config->drain_timeout_us + DRAIN_GRACE_US) {
