@@ -80,7 +80,10 @@ static const struct option_spec specs[] = {
     {"password-file", 0, OPTION_STRING, AT(password_file), 0, 0, NULL, NULL, "FILE",
      "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right.", G_AUTH, 0},
     {"authorized-keys", 0, OPTION_STRING, AT(authorized_keys), 0, 0, NULL, NULL, "FILE",
-     "Public keys that may log in, in OpenSSH's authorized_keys form; without it any key may.", G_AUTH, 0},
+     "Public keys that may log in, in OpenSSH's authorized_keys form; without it any key may. Options that take "
+     "forwarding, terminals or environment away (or give them back) change nothing, as nobody has those here; a line "
+     "with any other option, such as from=, command= or cert-authority, is refused.",
+     G_AUTH, 0},
     {"allow-anonymous", 0, OPTION_BOOL, AT(allow_anonymous), 0, 0, "no", NULL, NULL,
      "Let everyone in although an address other than loopback is listened on.", G_AUTH, 0},
     {"auth-attempts", 0, OPTION_COUNT, AT(auth_attempts), 1, 1000, "20", NULL, "N",

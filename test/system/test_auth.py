@@ -1,5 +1,6 @@
 """Who may enter: each method alone, credentials from files, limits on trying."""
 
+import signal
 import subprocess
 import warnings
 
@@ -140,7 +141,7 @@ def test_authorized_keys(serve, tmp_path):
     known, other, unknown = new_key(), new_key(), new_key()
     path = tmp_path / "authorized_keys"
     path.write_text(
-        f"# who may log in\n\n{public_line(known)}\nno-pty,command=\"a, b\" {public_line(other, 'two words')}\n"
+        f"# who may log in\n\n{public_line(known)}\nno-pty,permitopen=\"a, \\\"b:22\" {public_line(other, 'two words')}\n"
     )
     path.chmod(0o644)
     server = serve(options={"auth-methods": "publickey", "authorized-keys": path})
@@ -154,6 +155,40 @@ def test_authorized_keys(serve, tmp_path):
         assert client.auth("anyone", "publickey", probe)[0] == code
         assert not client.authenticated
         client.close()
+
+
+@pytest.mark.parametrize("options", ["restrict", "no-pty,NO-X11-forwarding", "restrict,pty,port-forwarding", 'environment="A=b c"',
+                                     'tunnel="1",permitlisten="localhost:1"'])
+def test_key_options_that_change_nothing(tmp_path, options):
+    path = tmp_path / "keys"
+    path.write_text(f"{options} {public_line(new_key())}\n")
+    done = harness.run_sshechod("--check", "-o", "auth-methods=publickey", "-o", f"authorized-keys={path}")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("options, named", [('from="10.0.0.0/8"', "from"), ('command="true"', "command"), ("cert-authority", "cert-authority"),
+                                            ('no-pty,From="a, b"', "From"), ('expiry-time="20300101"', "expiry-time"),
+                                            ("restrict,verify-required", "verify-required"), ("no-pty,unheard-of", "unheard-of"),
+                                            ("command=true", "command"), ('principals="x"', "principals"), ("no-pty=1", "no-pty")])
+def test_key_options_that_narrow_are_refused(tmp_path, options, named):
+    path = tmp_path / "keys"
+    path.write_text(f"{public_line(new_key())}\n{options} {public_line(new_key())}\n")
+    done = harness.run_sshechod("--check", "-o", "auth-methods=publickey", "-o", f"authorized-keys={path}")
+    assert done.returncode == 2
+    line, = done.stderr.splitlines()
+    assert f"{path}:2:" in line and f'"{named}"' in line and "remove the option" in line
+
+
+def test_reload_refuses_key_options_that_narrow(serve, tmp_path):
+    path, key = tmp_path / "keys", new_key()
+    path.write_text(public_line(key) + "\n")
+    server = serve(options={"auth-methods": "publickey", "authorized-keys": path})
+    path.write_text(f'from="127.0.0.2" {public_line(key)}\n')
+    server.signal(signal.SIGHUP)
+    assert f"{path}:1:" in server.wait_line("reload_failed")["why"]
+    client = dial(server)
+    assert client.auth_publickey("anyone", key)
+    client.close()
 
 
 @pytest.mark.parametrize("authorized", [False, True], ids=["any-key", "listed-key"])

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "server/session/authorized_keys.h"
+
 struct password_entry {
     char *user; /* hash behind it, in the same allocation */
     const char *hash;
@@ -94,36 +96,11 @@ static int add_password(struct credentials *credentials, char *line, const char 
     return 0;
 }
 
-/* [options] type base64 [comment]: options may hold quoted blanks. Finds the type. */
-static char *find_key_type(char *line)
-{
-    bool quoted = false;
-    for (char *at = line; *at != '\0';) {
-        size_t length = strcspn(at, " \t");
-        char kept = at[length];
-        at[length] = '\0';
-        bool known = ssh_key_type_from_name(at) != SSH_KEYTYPE_UNKNOWN;
-        at[length] = kept;
-        if (known && !quoted) {
-            return at;
-        }
-        for (size_t i = 0; i < length; i++) {
-            if (at[i] == '"' && (i == 0 || at[i - 1] != '\\')) {
-                quoted = !quoted;
-            }
-        }
-        at += length;
-        at += strspn(at, " \t");
-    }
-    return NULL;
-}
-
 static int add_key(struct credentials *credentials, char *line, const char **what)
 {
     ssh_key key = NULL;
-    char *type = find_key_type(line);
+    char *type = authorized_keys_find_type(line, what);
     if (type == NULL) {
-        *what = "no public key of a known type";
         return -1;
     }
     char *blob = type + strcspn(type, " \t");
