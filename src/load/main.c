@@ -7,6 +7,7 @@
 #include "load/drive/login.h"
 #include "load/drive/run.h"
 #include "load/result/gate.h"
+#include "load/result/percentiles.h"
 #include "load/result/report.h"
 #include "load/result/result.h"
 #include "load/settings.h"
@@ -42,6 +43,16 @@ static int parse_gates(const struct load_options *o, struct gate **out, struct o
         }
     }
     return *out == NULL ? -1 : 0;
+}
+
+static int check_percentiles(const struct load_options *o, struct option_error *error)
+{
+    struct percentiles list;
+    char problem[256];
+    if (percentiles_parse(o->percentiles, &list, problem, sizeof problem) != 0) {
+        return option_fail(error, NULL, "--percentiles", "%s", problem);
+    }
+    return 0;
 }
 
 /* Each thread reads the keys for itself; a file that cannot be read is found before anything is started. */
@@ -128,7 +139,7 @@ static int start(int argc, char **argv)
               false);
     content_prepare();
     if (settings_complete(&settings, &targets, &error) != 0 || parse_gates(&settings.options, &gates, &error) != 0 ||
-        try_keys(&settings, &error) != 0) {
+        check_percentiles(&settings.options, &error) != 0 || try_keys(&settings, &error) != 0) {
         code = complain(EXIT_USAGE, error.text);
         goto out;
     }

@@ -131,6 +131,8 @@ static const struct option_spec specs[] = {
      "Write the latency percentiles in the text form of HdrHistogram, in milliseconds.", OUTPUT, 0},
     {"label", 0, OPTION_STRING, AT(label), 0, 0, NULL, NULL, "TEXT", "A name for this run, for reports and plots.",
      OUTPUT, 0},
+    {"percentiles", 0, OPTION_STRING, AT(percentiles), 0, 0, "50,90,99,99.9", NULL, "LIST",
+     "Percentiles that the report shows, up to eight.", OUTPUT, 0},
     {"fail-if", 0, OPTION_STRING_LIST, AT(fail_if), 0, 0, NULL, NULL, "CONDITION",
      "Exit with 99 when this holds, e.g. 'p99 > 5ms', 'errors > 0', 'rate < 1000'; repeatable.", OUTPUT, 0},
     {"log-level", 0, OPTION_CHOICE, AT(log_level), 0, 0, "warn", level_names, "LEVEL",

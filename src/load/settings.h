@@ -47,7 +47,7 @@ struct load_options {
 
     uint64_t interval_us;
     bool progress, quiet;
-    char *json, *hdr, *label;
+    char *json, *hdr, *label, *percentiles;
     struct string_list fail_if;
     unsigned log_level, log_format;
     bool batching;

@@ -20,6 +20,7 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent),
     str(Path(__file__).resolve().parent.parent),
     str(Path(__file__).resolve().parent.parent / "hostile"),
+    str(Path(__file__).resolve().parent.parent / "system"),
 ]
 
 import arena  # noqa: E402
@@ -27,6 +28,7 @@ import clients  # noqa: E402
 import figures  # noqa: E402
 import harness  # noqa: E402
 import rawssh  # noqa: E402
+import sshload_helpers  # noqa: E402
 from proxy import Plan, Proxy  # noqa: E402
 
 LANES = 6  # cases at the same time: most of a case is waiting
@@ -117,7 +119,10 @@ def with_sshload(server, address, plan, data):
     result = clients.run(server, command, timeout=CLIENT_SECONDS)
     if result.returncode not in (0, 1):
         raise Broken(f"sshload ended with {result.returncode}: {result.stderr[-500:]}")
-    errors = json.loads(out.read_text())["errors"] if out.exists() else {}
+    whole = json.loads(out.read_text()) if out.exists() else None
+    if whole:
+        sshload_helpers.check_result(whole)
+    errors = whole["errors"] if whole else {}
     out.unlink(missing_ok=True)
     if "mismatch" in errors:
         raise Broken(f"wrong bytes reached sshload: {errors}")

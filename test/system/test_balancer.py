@@ -2,7 +2,6 @@
 killed, drained, or full."""
 
 import concurrent.futures
-import json
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import pytest
 import harness
 import rawssh
 from harness import wait_until
+from sshload_helpers import finish_load, start_load
 
 pytestmark = pytest.mark.skipif(
     "libmicrohttpd: no" in harness.run_sshechod("--version").stdout, reason="built without libmicrohttpd"
@@ -225,22 +225,12 @@ def test_full_server_is_passed_over(serve, tmp_path):
         balancer.stop()
 
 
-def load(pool, directory, *arguments):
-    """sshload against the balancer; the finished process and its result file."""
-    path = directory / "result.json"
-    process = subprocess.Popen(
-        [str(harness.SSHLOAD), "--insecure", "--json", str(path), *arguments, "%s:%d" % pool.address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return process, path
-
-
 @pytest.mark.parametrize("fate", ["killed", "drained"])
 def test_load_generator_says_what_clients_saw(pool, tmp_path, fate):
     """Short sessions at a rate while a server goes: all of a drain's succeed, a kill costs those that it held."""
-    process, path = load(pool, tmp_path, "--mode", "connect", "--connections", "4", "--duration", "4s")
+    started = start_load(
+        tmp_path, "--insecure", "--mode", "connect", "--connections", "4", "--duration", "4s", target=pool
+    )
     wait_until(lambda: all(server.lines("close") for server in pool.backends), 10, "load on both servers")
     victim = pool.backends[0]
     if fate == "killed":
@@ -249,9 +239,8 @@ def test_load_generator_says_what_clients_saw(pool, tmp_path, fate):
             os.kill(pid, signal.SIGKILL)
     else:
         victim.signal(signal.SIGTERM)
-    output = process.communicate(timeout=60)[0]
-    summary = json.loads(path.read_text())["summary"]
-    assert summary["started"] == sum(summary[each] for each in ("ok", "failed", "timed_out", "unfinished")), summary
+    output = finish_load(started)
+    summary = output.summary
     assert summary["ok"] > 50, output
     lost = summary["failed"] + summary["timed_out"]
     print(f"{fate}: {summary['ok']} ok, {lost} lost of {summary['started']}")

@@ -5,7 +5,6 @@ What test/hostile has already (rows 50 to 58: accept errors, clock steps, resets
 """
 
 import contextlib
-import json
 import mmap
 import os
 import random
@@ -23,6 +22,7 @@ import harness
 import rawssh
 from harness import wait_until
 from rawssh import pattern
+from sshload_helpers import finish_load, start_load, target_of
 
 FULL = os.environ.get("FAULTS") == "full"
 GONE = (ConnectionError, OSError, rawssh.PacketError)
@@ -180,33 +180,29 @@ def test_1000_connections_and_64_fds(serve):
 # ---- clients that stop, or go
 
 
-def load(server, *arguments, retry=False):
-    result = server.directory / f"load-{time.monotonic_ns()}.json"
-    command = [
-        str(harness.SSHLOAD),
+def load(server, *arguments):
+    """(the process, what outcome() takes) of a load that runs."""
+    started = start_load(
+        server.directory,
         "-q",
         "--no-progress",
-        "--json",
-        str(result),
         *arguments,
-        f"tester@{server.address[0]}:{server.port}",
-    ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        target=f"tester@{target_of(server)}",
+        json_name=f"load-{time.monotonic_ns()}.json",
     )
-    return process, result
+    return started[1], started
 
 
-def outcome(process, result, timeout=60):
+def outcome(process, started, timeout=60):
     """(exit code, the JSON result) of a finished load."""
     try:
-        _, error = process.communicate(timeout=timeout)
+        done = finish_load(started, timeout)
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-    assert result.exists(), f"sshload ended with {process.returncode} and no result: {error[-500:]}"
-    return process.returncode, json.loads(result.read_text())
+    assert done.result is not None, f"sshload left no result: {done}"
+    return done.code, done.result
 
 
 def test_many_clients_stand_still(serve):
@@ -452,7 +448,7 @@ def test_log_reader_stalls(serve, tmp_path):
     server = serve(options={**figures.OPTIONS, "drain-timeout": "2s"}, limit=reader.become_stderr)
     start = reader.read_for("event=ready").splitlines()
     server.metrics = next(each["address"] for each in map(harness.parse_line, start) if each["event"] == "metrics")
-    sessions = 20_000 if FULL else 3000     # a pipe holds 64 KiB and a queue 256: some 1,200 sessions
+    sessions = 20_000 if FULL else 3000  # a pipe holds 64 KiB and a queue 256: some 1,200 sessions
     if harness.is_sanitized():
         sessions = 1500
     process, result = load(server, "-m", "connect", "-c", "8", "-n", str(sessions))
@@ -480,9 +476,11 @@ def test_log_reader_stalls(serve, tmp_path):
     assert outcome(process, result)[0] == 0
     begin = time.monotonic()
     assert server.process.poll() is None
-    server.stop(timeout=10)     # exit status 0 though nobody reads again
-    tell(f"a log whose reader sleeps: {sessions} sessions, reload, a stuck worker; SIGTERM obeyed after "
-         f"{time.monotonic() - begin:.2f} s")
+    server.stop(timeout=10)  # exit status 0 though nobody reads again
+    tell(
+        f"a log whose reader sleeps: {sessions} sessions, reload, a stuck worker; SIGTERM obeyed after "
+        f"{time.monotonic() - begin:.2f} s"
+    )
 
 
 def free_port():

@@ -15,6 +15,7 @@ from sshload_helpers import (
     DROPBEAR,
     SSHD,
     dropbear,
+    evil_echo,
     finish_load,
     listener,
     load,
@@ -184,6 +185,48 @@ def test_rekey_under_load_loses_nothing(server, tmp_path):
     )
     assert outcome.result["negotiated"]["cipher_out"] == GCM
     assert all(int(line["rekeys"]) > 10 for line in (server.wait_line("close"), server.wait_line("close", count=2)))
+
+
+def test_rekey_by_time(server, tmp_path):
+    clean(load(tmp_path, "-d", "3500ms", "-c", 1, "-r", 50, "--rekey-interval", "1s", target=server))
+    assert 2 <= int(server.wait_line("close")["rekeys"]) <= 4
+
+
+@pytest.mark.parametrize("mac", ["hmac-sha2-512", "hmac-sha2-256-etm@openssh.com"])
+def test_macs_are_those_asked_for(server, tmp_path, mac):
+    outcome = clean(load(tmp_path, "-n", 20, "-c", 1, "--ciphers", "aes256-ctr", "--macs", mac, target=server))
+    negotiated = outcome.result["negotiated"]
+    assert negotiated["mac_out"] == negotiated["mac_in"] == mac and negotiated["cipher_out"] == "aes256-ctr"
+    assert mac in outcome.report
+
+
+def test_host_key_algorithms_are_those_asked_for(serve, tmp_path):
+    keys = []
+    for kind in ("ecdsa", "ed25519"):
+        keys.append(tmp_path / kind)
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(keys[-1])], check=True)
+    server = serve(options={"host-key": [str(key) for key in keys]})
+    for name in ("ecdsa-sha2-nistp256", "ssh-ed25519"):
+        outcome = clean(load(tmp_path, "-n", 5, "-c", 1, "--host-key-algorithms", name, target=server))
+        assert outcome.result["negotiated"]["host_key"] == name
+    outcome = load(tmp_path, "-n", 5, "-c", 1, "--host-key-algorithms", "ecdsa-sha2-nistp521", target=server)
+    assert outcome.code == 1 and "key-exchange" in outcome.errors, outcome
+
+
+def test_seed_decides_contents_and_sizes(tmp_path):
+    def bytes_sent(seed):
+        heard = bytearray()
+
+        def answer(channel, count, data):
+            heard.extend(data)
+            channel.sendall(data)
+
+        with evil_echo(answer) as address:
+            clean(load(tmp_path, "-c", 1, "-n", 20, "-s", "10-300", "--seed", seed, target=address))
+        return bytes(heard)
+
+    assert bytes_sent(7) == bytes_sent(7) != bytes_sent(8)
+    assert len(bytes_sent(7)) != len(bytes_sent(8))
 
 
 def test_plain_path_does_the_same(server, tmp_path):
@@ -467,7 +510,7 @@ def test_gates(server, tmp_path, condition, code):
         (["127.0.0.1:99999"], "127.0.0.1:99999"),
         (["--rate", "x", "127.0.0.1"], "rate"),
         (["--mode", "sprint", "127.0.0.1"], "ping"),
-        (["--fail-if", "p98 > 1", "127.0.0.1"], "p99.9"),
+        (["--fail-if", "p101 > 1", "127.0.0.1"], "any percentile"),
         (["--ciphers", "rot13", "127.0.0.1"], "rot13"),
         (["--shard", "5/4", "127.0.0.1"], "shard"),
         (["--identity", "/nonexistent", "127.0.0.1"], "/nonexistent"),

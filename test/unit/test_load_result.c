@@ -273,10 +273,14 @@ static void test_gates(void **state)
     assert_true(crossed("rate <= 100", &result));
     assert_true(crossed("mean < 501us", &result));
     assert_true(crossed("max >= 1ms", &result));
+    assert_true(crossed("p75 > 749us", &result));
+    assert_false(crossed("p75 > 751us", &result));
+    assert_true(crossed("p99.99 >= 1ms", &result));
+    assert_true(crossed("slip-p12.5 > 1h", &result));
     assert_true(crossed("handshake-p99 > 1h", &result)); /* nothing was measured: that is no pass */
     struct gate gate;
     char error[512];
-    const char *const bad[] = {"",        "p99",        "p99 >",          "> 5",        "p98 > 5ms",
+    const char *const bad[] = {"",        "p99",        "p99 >",          "> 5",        "p101 > 5ms",
                                "p99 5ms", "p99 => 5ms", "p99 > 5 apples", "errors > x", "rate < -5"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(gate_parse(bad[i], &gate, error, sizeof error), -1);

@@ -1,5 +1,6 @@
 #include "load/result/gate.h"
 
+#include "load/result/percentiles.h"
 #include "sshecho/units.h"
 
 #include <math.h>
@@ -33,15 +34,8 @@ static double latency(const struct result *result, enum tally_histogram which, d
     {                                                                                                                  \
         return (double)(expression);                                                                                   \
     }
-LATENCY(p50, HISTOGRAM_LATENCY, 50.0)
-LATENCY(p90, HISTOGRAM_LATENCY, 90.0)
-LATENCY(p99, HISTOGRAM_LATENCY, 99.0)
-LATENCY(p99_9, HISTOGRAM_LATENCY, 99.9)
 LATENCY(latency_max, HISTOGRAM_LATENCY, 100.0)
 LATENCY(latency_mean, HISTOGRAM_LATENCY, MEAN)
-LATENCY(handshake_p50, HISTOGRAM_HANDSHAKE, 50.0)
-LATENCY(handshake_p99, HISTOGRAM_HANDSHAKE, 99.0)
-LATENCY(slip_p99, HISTOGRAM_SLIP, 99.0)
 COUNT(errors, result_errors(result))
 COUNT(failed, result->tally.failed)
 COUNT(timed_out, result->tally.timed_out)
@@ -58,31 +52,53 @@ static const struct {
     enum unit unit;
     double (*value)(const struct result *result);
 } figures[] = {
-    {"p50", UNIT_TIME, p50},
-    {"p90", UNIT_TIME, p90},
-    {"p99", UNIT_TIME, p99},
-    {"p99.9", UNIT_TIME, p99_9},
-    {"max", UNIT_TIME, latency_max},
-    {"mean", UNIT_TIME, latency_mean},
-    {"handshake-p50", UNIT_TIME, handshake_p50},
-    {"handshake-p99", UNIT_TIME, handshake_p99},
-    {"slip-p99", UNIT_TIME, slip_p99},
-    {"errors", UNIT_COUNT, errors},
-    {"failed", UNIT_COUNT, failed},
-    {"timed-out", UNIT_COUNT, timed_out},
-    {"unfinished", UNIT_COUNT, unfinished},
-    {"lost", UNIT_COUNT, lost},
-    {"sessions", UNIT_COUNT, sessions},
-    {"rate", UNIT_COUNT, rate},
-    {"mb", UNIT_COUNT, mb},
-    {"handshakes", UNIT_COUNT, handshakes},
-    {"client-bound", UNIT_COUNT, client_bound},
+    {"max", UNIT_TIME, latency_max}, {"mean", UNIT_TIME, latency_mean},      {"errors", UNIT_COUNT, errors},
+    {"failed", UNIT_COUNT, failed},  {"timed-out", UNIT_COUNT, timed_out},   {"unfinished", UNIT_COUNT, unfinished},
+    {"lost", UNIT_COUNT, lost},      {"sessions", UNIT_COUNT, sessions},     {"rate", UNIT_COUNT, rate},
+    {"mb", UNIT_COUNT, mb},          {"handshakes", UNIT_COUNT, handshakes}, {"client-bound", UNIT_COUNT, client_bound},
 };
 #define FIGURES (int)(sizeof figures / sizeof figures[0])
 
+/* Beside these: any percentile of a latency. */
+static const struct {
+    const char *prefix;
+    enum tally_histogram histogram;
+} percentile_figures[] = {{"p", HISTOGRAM_LATENCY}, {"handshake-p", HISTOGRAM_HANDSHAKE}, {"slip-p", HISTOGRAM_SLIP}};
+
+static bool parse_percentile(const char *name, size_t length, struct gate *out)
+{
+    for (size_t i = 0; i < sizeof percentile_figures / sizeof percentile_figures[0]; i++) {
+        size_t prefix = strlen(percentile_figures[i].prefix);
+        if (length > prefix && strncmp(name, percentile_figures[i].prefix, prefix) == 0 &&
+            percentiles_parse_one(name + prefix, length - prefix, &out->percentile)) {
+            out->histogram = percentile_figures[i].histogram;
+            out->figure = GATE_PERCENTILE;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_figure(const char *name, size_t length, struct gate *out)
+{
+    if (parse_percentile(name, length, out)) {
+        return true;
+    }
+    for (int i = 0; i < FIGURES; i++) {
+        if (strlen(figures[i].name) == length && strncmp(figures[i].name, name, length) == 0) {
+            out->figure = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int refuse(const char *text, char *error, size_t error_size)
 {
-    int at = snprintf(error, error_size, "\"%s\" is no condition (allowed: FIGURE < <= > >= == != VALUE, with", text);
+    int at = snprintf(error, error_size,
+                      "\"%s\" is no condition (allowed: FIGURE < <= > >= == != VALUE, with p99 (any percentile), "
+                      "handshake-p99, slip-p99,",
+                      text);
     for (int i = 0; i < FIGURES && at > 0 && (size_t)at < error_size; i++) {
         at += snprintf(error + at, error_size - (size_t)at, " %s", figures[i].name);
     }
@@ -102,17 +118,13 @@ int gate_parse(const char *text, struct gate *out, char *error, size_t error_siz
     const char *name = text + strspn(text, " ");
     size_t name_length = strcspn(name, " <>=!");
     const char *rest = name + name_length + strspn(name + name_length, " ");
-    int figure = 0;
-    while (figure < FIGURES &&
-           (strlen(figures[figure].name) != name_length || strncmp(figures[figure].name, name, name_length) != 0)) {
-        figure++;
-    }
+    struct gate gate = {0};
     size_t sign = 0;
     const size_t signs = sizeof operators / sizeof operators[0];
     while (sign < signs && strncmp(rest, operators[sign].sign, strlen(operators[sign].sign)) != 0) {
         sign++;
     }
-    if (figure == FIGURES || sign == signs) {
+    if (!parse_figure(name, name_length, &gate) || sign == signs) {
         return refuse(text, error, error_size);
     }
     rest += strlen(operators[sign].sign);
@@ -120,7 +132,7 @@ int gate_parse(const char *text, struct gate *out, char *error, size_t error_siz
     char *end = NULL;
     double value = strtod(rest, &end);
     bool plain = end != rest && end[strspn(end, " ")] == '\0' && value >= 0.0 && isfinite(value);
-    if (figures[figure].unit == UNIT_TIME) {
+    if (gate.figure == GATE_PERCENTILE || figures[gate.figure].unit == UNIT_TIME) {
         if (!units_parse_duration_us(rest, &parsed)) {
             return refuse(text, error, error_size);
         }
@@ -131,13 +143,16 @@ int gate_parse(const char *text, struct gate *out, char *error, size_t error_siz
         }
         value = (double)parsed;
     }
-    *out = (struct gate){.figure = figure, .operator= operators[sign].operator, .value = value };
+    gate.operator= operators[sign].operator;
+    gate.value = value;
+    *out = gate;
     return 0;
 }
 
 bool gate_is_crossed(const struct gate *gate, const struct result *result, double *actual)
 {
-    double value = figures[gate->figure].value(result);
+    double value = gate->figure == GATE_PERCENTILE ? latency(result, gate->histogram, gate->percentile)
+                                                   : figures[gate->figure].value(result);
     *actual = value;
     if (isnan(value)) {
         return true;

@@ -1,7 +1,7 @@
 /*
  * gate.h - room: conditions on a result.
  *
- * "FIGURE OPERATOR VALUE", e.g. "p99 > 5ms", "errors > 0", "rate < 1000", "mb < 400". Pure.
+ * "FIGURE OPERATOR VALUE", e.g. "p99.9 > 5ms", "errors > 0", "rate < 1000", "mb < 400". Pure.
  */
 #ifndef LOAD_RESULT_GATE_H
 #define LOAD_RESULT_GATE_H
@@ -13,8 +13,12 @@
 
 enum gate_operator { GATE_LESS, GATE_LESS_EQUAL, GATE_MORE, GATE_MORE_EQUAL, GATE_EQUAL, GATE_NOT_EQUAL };
 
+#define GATE_PERCENTILE (-1)
+
 struct gate {
-    int figure; /* index into gate.c's table */
+    int figure;                     /* index into gate.c's table, or GATE_PERCENTILE */
+    enum tally_histogram histogram; /* of a percentile */
+    double percentile;
     enum gate_operator operator;
     double value; /* us for times */
 };

@@ -1,5 +1,7 @@
 #include "load/result/report.h"
 
+#include "load/result/percentiles.h"
+#include "load/result/printable.h"
 #include "sshecho/units.h"
 
 #include <errno.h>
@@ -24,10 +26,20 @@ const char *report_grouped(char *buffer, size_t size, uint64_t value)
 
 #define GROUPED(value) report_grouped((char[32]){0}, 32, (value))
 
-static const char *about_text(const struct result *result, const char *section, const char *key)
+/* From a file it may be anybody's words. */
+static const char *about_text(const struct result *result, const char *section, const char *key, char buffer[128])
 {
     const char *text = json_string_value(json_object_get(json_object_get(result->about, section), key));
-    return text == NULL ? "?" : text;
+    return printable_copy(buffer, 128, text == NULL ? "?" : text);
+}
+
+static void chosen_percentiles(const struct result *result, struct percentiles *out)
+{
+    char text[128];
+    char problem[256];
+    if (percentiles_parse(about_text(result, "options", "percentiles", text), out, problem, sizeof problem) != 0) {
+        (void)percentiles_parse(PERCENTILES_DEFAULT, out, problem, sizeof problem);
+    }
 }
 
 static uint64_t about_option(const struct result *result, const char *key)
@@ -45,12 +57,14 @@ static const char *plural(char buffer[48], uint64_t count, const char *word)
 static void print_head(const struct result *result, FILE *out)
 {
     const struct tally_negotiated *n = &result->tally.negotiated;
-    (void)fprintf(out, "sshload %s  %s%s%s\n\n", about_text(result, "program", "version"), result->mode,
+    char version[128];
+    (void)fprintf(out, "sshload %s  %s%s%s\n\n", about_text(result, "program", "version", version), result->mode,
                   result->label[0] != '\0' ? "  " : "", result->label);
     (void)fprintf(out, "Target       ");
     json_t *targets = json_object_get(result->about, "targets");
     for (size_t i = 0; i < json_array_size(targets) && i < 4; i++) {
-        (void)fprintf(out, "%s%s", i > 0 ? ", " : "", json_string_value(json_array_get(targets, i)));
+        const char *text = json_string_value(json_array_get(targets, i));
+        (void)fprintf(out, "%s%s", i > 0 ? ", " : "", printable_copy((char[320]){0}, 320, text == NULL ? "?" : text));
     }
     if (json_array_size(targets) > 4) {
         (void)fprintf(out, " and %zu more", json_array_size(targets) - 4);
@@ -100,42 +114,53 @@ static void print_counts(const struct result *result, FILE *out)
                   GROUPED(t->sessions_up_max), GROUPED(t->sessions_lost));
 }
 
-static void print_figures(const char *name, const struct histogram *histogram, FILE *out)
+static void print_figures(const char *name, const struct histogram *histogram, const struct percentiles *wanted,
+                          FILE *out)
 {
-    struct result_figures f = result_figures_of(histogram);
-    if (f.count == 0) {
+    char text[32];
+    if (histogram->total == 0) {
         return;
     }
-    const double values[] = {f.p50, f.p90, f.p99, f.p99_9, f.max, f.mean};
     (void)fprintf(out, "  %-16s", name);
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-        char text[32];
-        (void)fprintf(out, " %9s", units_human_duration(text, sizeof text, values[i]));
+    for (size_t i = 0; i < wanted->count; i++) {
+        double value = (double)histogram_percentile(histogram, wanted->values[i]);
+        (void)fprintf(out, " %9s", units_human_duration(text, sizeof text, value));
     }
-    (void)fputc('\n', out);
+    (void)fprintf(out, " %9s", units_human_duration(text, sizeof text, (double)histogram->max));
+    (void)fprintf(out, " %9s\n", units_human_duration(text, sizeof text, histogram_mean(histogram)));
 }
 
-static void print_table_head(const char *title, FILE *out)
+static void print_table_head(const char *title, const struct percentiles *wanted, FILE *out)
 {
-    (void)fprintf(out, "\n%-18s %9s %9s %9s %9s %9s %9s\n", title, "p50", "p90", "p99", "p99.9", "max", "mean");
+    (void)fprintf(out, "\n%-18s", title);
+    for (size_t i = 0; i < wanted->count; i++) {
+        (void)fprintf(out, " %9s", wanted->names[i]);
+    }
+    (void)fprintf(out, " %9s %9s\n", "max", "mean");
 }
 
 static void print_latencies(const struct result *result, FILE *out)
 {
     static const char *const parts[TALLY_PHASES] = {"TCP", "banner + kex", "login", "channel", "first echo"};
     const struct tally *t = &result->tally;
-    if (tally_histogram(t, HISTOGRAM_LATENCY)->total > 0) {
-        print_table_head("Latency", out);
-        print_figures("from due time", tally_histogram(t, HISTOGRAM_LATENCY), out);
-        print_figures("from send time", tally_histogram(t, HISTOGRAM_UNCORRECTED), out);
-        print_figures("schedule slip", tally_histogram(t, HISTOGRAM_SLIP), out);
+    struct percentiles wanted;
+    chosen_percentiles(result, &wanted);
+    if (tally_histogram(t, HISTOGRAM_LATENCY)->total > 0 && !result->open_loop) {
+        /* Nothing was due at a time of its own: that the next message waited for this answer is in no figure. */
+        print_table_head("Service time", &wanted, out);
+        print_figures("closed loop", tally_histogram(t, HISTOGRAM_LATENCY), &wanted, out);
+    } else if (tally_histogram(t, HISTOGRAM_LATENCY)->total > 0) {
+        print_table_head("Latency", &wanted, out);
+        print_figures("from due time", tally_histogram(t, HISTOGRAM_LATENCY), &wanted, out);
+        print_figures("from send time", tally_histogram(t, HISTOGRAM_UNCORRECTED), &wanted, out);
+        print_figures("schedule slip", tally_histogram(t, HISTOGRAM_SLIP), &wanted, out);
     }
     if (tally_histogram(t, HISTOGRAM_HANDSHAKE)->total > 0) {
-        print_table_head("Handshake", out);
+        print_table_head("Handshake", &wanted, out);
         for (int i = 0; i < TALLY_PHASES; i++) {
-            print_figures(parts[i], &t->histograms[HISTOGRAM_HANDSHAKE_PARTS + i], out);
+            print_figures(parts[i], &t->histograms[HISTOGRAM_HANDSHAKE_PARTS + i], &wanted, out);
         }
-        print_figures("in all", tally_histogram(t, HISTOGRAM_HANDSHAKE), out);
+        print_figures("in all", tally_histogram(t, HISTOGRAM_HANDSHAKE), &wanted, out);
     }
     const struct histogram *spread = tally_histogram(t, HISTOGRAM_CONNECTION_KB);
     if (strcmp(result->mode, "stream") == 0 && spread->total > 1 && result->seconds > 0.0) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "load/result/printable.h"
 #include "load/result/result_format.h"
 
 struct reader {
@@ -11,19 +12,11 @@ struct reader {
     bool good;
 };
 
-/* A file's words go to a terminal: they must not move its cursor. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++) {
-        *text = (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text;
-    }
-}
-
 static void complain(struct reader *reader, const char *where, const char *what)
 {
     if (reader->good) {
         (void)snprintf(reader->error, reader->error_size, "%s: %s", where, what);
-        make_printable(reader->error);
+        printable_mend(reader->error);
     }
     reader->good = false;
 }
@@ -74,7 +67,7 @@ static void read_text(struct reader *reader, json_t *object, const char *name, c
     }
     memcpy(out, text, length);
     out[length] = '\0';
-    make_printable(out);
+    printable_mend(out);
 }
 
 static void read_histogram(struct reader *reader, json_t *all, const char *name, struct histogram *h)
@@ -209,7 +202,7 @@ int result_from_json(struct result *result, json_t *document, char *error, size_
     if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
         (void)snprintf(error, error_size, "is no result of sshload (its schema is \"%s\", not \"" RESULT_SCHEMA "\")",
                        schema == NULL ? "" : schema);
-        make_printable(error);
+        printable_mend(error);
         return -1;
     }
     read_tally(&reader, document, &result->tally);

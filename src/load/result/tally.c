@@ -1,5 +1,7 @@
 #include "load/result/tally.h"
 
+#include "load/result/printable.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +58,18 @@ struct tally_second *tally_second_at(struct tally *tally, int64_t us)
     return &tally->seconds[us / US_PER_S];
 }
 
+/* The way of a server's words out of the thread that heard them: from here on they are fit to be shown. */
+static void take_negotiated(struct tally_negotiated *into, const struct tally_negotiated *from)
+{
+    (void)printable_copy(into->banner, sizeof into->banner, from->banner);
+    (void)printable_copy(into->kex, sizeof into->kex, from->kex);
+    (void)printable_copy(into->host_key, sizeof into->host_key, from->host_key);
+    (void)printable_copy(into->cipher_out, sizeof into->cipher_out, from->cipher_out);
+    (void)printable_copy(into->cipher_in, sizeof into->cipher_in, from->cipher_in);
+    (void)printable_copy(into->mac_out, sizeof into->mac_out, from->mac_out);
+    (void)printable_copy(into->mac_in, sizeof into->mac_in, from->mac_in);
+}
+
 int tally_merge(struct tally *into, const struct tally *from)
 {
     into->started += from->started;
@@ -82,7 +96,7 @@ int tally_merge(struct tally *into, const struct tally *from)
     }
     fault_merge(&into->faults, &from->faults);
     if (into->negotiated.banner[0] == '\0') {
-        into->negotiated = from->negotiated;
+        take_negotiated(&into->negotiated, &from->negotiated);
     }
     for (int i = 0; i < HISTOGRAM_COUNT; i++) {
         histogram_merge(&into->histograms[i], &from->histograms[i]);

@@ -38,7 +38,7 @@ static void put_quoted(const char *text, FILE *out)
         if (*text == '\'') {
             (void)fputc('\'', out);
         }
-        (void)fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
+        (void)fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, out);
     }
     (void)fputc('\'', out);
 }
