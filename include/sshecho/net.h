@@ -27,6 +27,11 @@ int net_parse(const char *text, uint16_t default_port, bool resolve, struct net_
               size_t error_size);
 /* "127.0.0.1:2222", "[::1]:2222"; returns buffer. */
 const char *net_print(const struct net_address *address, char *buffer, size_t buffer_size);
+/* 0 to 65535 in decimal digits alone. */
+bool net_parse_port(const char *text, uint16_t *out);
+/* `address` is 4 or 16 bytes in network order, the port a number. */
+void net_set_v4(struct net_address *out, const void *address, uint16_t port);
+void net_set_v6(struct net_address *out, const void *address, uint16_t port);
 bool net_is_loopback(const struct net_address *address);
 uint16_t net_port(const struct net_address *address);
 
@@ -37,6 +42,16 @@ int net_listen(const struct net_address *address, int backlog);
 int net_connect(const struct net_address *address, const struct net_address *local);
 int net_connect_error(int fd); /* 0, or the errno of the finished connect */
 int net_local_address(int fd, struct net_address *out);
+
+/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". */
+struct net_range {
+    int family;
+    uint8_t bytes[16];
+    unsigned prefix_bits;
+};
+bool net_range_parse(const char *text, struct net_range *out);
+/* An IPv4 client of an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
+bool net_range_contains(const struct net_range *range, const struct net_address *address);
 
 /* Raises RLIMIT_NOFILE to its hard value; returns the limit now in force. */
 uint64_t net_raise_fd_limit(void);

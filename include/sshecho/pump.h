@@ -71,7 +71,6 @@ struct pump {
     bool in_turn;
     bool open;
     bool started;
-    bool read_paused;
     bool death_told;
 };
 
@@ -120,9 +119,6 @@ uint64_t pump_wire_out(const struct pump *pump);
  * came. */
 enum pump_end { PUMP_END_DISCONNECT, PUMP_END_EOF, PUMP_END_SOCKET, PUMP_END_PROTOCOL };
 enum pump_end pump_end(const struct pump *pump);
-
-/* Stops reading from the peer (a test-bench stall, a drain); what is pending still goes out. */
-void pump_pause_reading(struct pump *pump, bool paused);
 
 /* Stops the watcher, sends what can be sent at once, frees the session (and with it its channels: their callbacks must
  * be gone) and closes the fd. Safe when not open, and twice. Never from inside a libssh callback or `turned`. */

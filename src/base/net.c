@@ -17,7 +17,7 @@ struct host_port {
     uint16_t port;
 };
 
-static bool parse_port(const char *text, uint16_t *out)
+bool net_parse_port(const char *text, uint16_t *out)
 {
     size_t length = strlen(text);
     if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
@@ -57,19 +57,29 @@ static int split(const char *text, uint16_t default_port, struct host_port *out,
     (void)memcpy(out->host, host, host_length);
     out->host[host_length] = '\0';
     out->port = default_port;
-    if (*rest != '\0' && (*rest != ':' || !parse_port(rest + 1, &out->port))) {
+    if (*rest != '\0' && (*rest != ':' || !net_parse_port(rest + 1, &out->port))) {
         (void)snprintf(error, error_size, "'%.64s' has no valid port, write ADDR:PORT with a port of 0 to 65535", text);
         return -1;
     }
     return 0;
 }
 
-static void set_v4(struct net_address *out, struct in_addr address, uint16_t port)
+void net_set_v4(struct net_address *out, const void *address, uint16_t port)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    (void)memcpy(&v4.sin_addr, address, sizeof v4.sin_addr);
     (void)memset(out, 0, sizeof *out);
     (void)memcpy(&out->storage, &v4, sizeof v4);
     out->length = sizeof v4;
+}
+
+void net_set_v6(struct net_address *out, const void *address, uint16_t port)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    (void)memcpy(&v6.sin6_addr, address, sizeof v6.sin6_addr);
+    (void)memset(out, 0, sizeof *out);
+    (void)memcpy(&out->storage, &v6, sizeof v6);
+    out->length = sizeof v6;
 }
 
 static int look_up(const char *text, const struct host_port *where, bool resolve, struct net_address *out, char *error,
@@ -109,7 +119,7 @@ int net_parse(const char *text, uint16_t default_port, bool resolve, struct net_
         return -1;
     struct in_addr v4 = {.s_addr = htonl(INADDR_ANY)};
     if (where.host[0] == '\0' || inet_pton(AF_INET, where.host, &v4) == 1) {
-        set_v4(out, v4, where.port);
+        net_set_v4(out, &v4, where.port);
         return 0;
     }
     /* The resolver would take "2222" as the address 0.0.8.174; whoever writes that means a port. */

@@ -166,7 +166,7 @@ static void watch(struct pump *pump, bool held_back)
         return;
     }
     int events = 0;
-    if (!pump->read_paused && pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
+    if (pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
         events |= EV_READ;
     }
     bool output = pump->batched ? transport_pending_bytes(&pump->transport) > 0
@@ -227,7 +227,7 @@ void pump_turn(struct pump *pump)
     }
     if (pump->batched) {
         transport_begin(&pump->transport, PUMP_TURN_BYTES,
-                        !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
+                        transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
     }
     drive(pump);
     bool held_back = false;
@@ -326,14 +326,6 @@ void pump_leave(struct pump *pump)
     } else {
         /* Whoever called us is not ready to see everything go: the next loop turn tells. */
         ev_feed_event(pump->loop, &pump->io, EV_READ);
-    }
-}
-
-void pump_pause_reading(struct pump *pump, bool paused)
-{
-    pump->read_paused = paused;
-    if (!pump->in_turn) {
-        watch(pump, false);
     }
 }
 

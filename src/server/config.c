@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/entry/proxy_header.h"
 #include "sshecho/log.h"
 #include "sshecho/net.h"
 #include "sshecho/units.h"
@@ -56,9 +55,6 @@ static const struct option_spec specs[] = {
      OPTION_COMMAND_LINE},
     {"version", 'V', OPTION_BOOL, AT(version), 0, 0, NULL, NULL, NULL,
      "Print the versions of the program and of the libraries in use and exit.", G_DO, OPTION_COMMAND_LINE},
-    {"top", 0, OPTION_BOOL, AT(top), 0, 0, NULL, NULL, NULL,
-     "Show the figures of the server whose metrics-listen this is, live; once when the output is no terminal.", G_DO,
-     OPTION_COMMAND_LINE},
     {"print-sample-config", 0, OPTION_BOOL, AT(sample), 0, 0, NULL, NULL, NULL,
      "Print a configuration file that holds every key at its default and exit.", G_DO, OPTION_COMMAND_LINE},
     {"port-file", 'p', OPTION_STRING, AT(port_file), 0, 0, NULL, NULL, "PATH",
@@ -334,7 +330,7 @@ static int check_addresses(const struct config *config, struct option_error *err
 }
 
 struct network_search {
-    struct proxy_network *networks;
+    struct net_range *networks;
     size_t count;
     struct option_error *error;
 };
@@ -342,12 +338,12 @@ struct network_search {
 static int add_network(const char *word, void *data)
 {
     struct network_search *search = data;
-    struct proxy_network network;
-    if (!proxy_network_parse(word, &network)) {
+    struct net_range network;
+    if (!net_range_parse(word, &network)) {
         return fail(search->error, "proxy-from", "\"%s\" is no network (allowed: ADDRESS or ADDRESS/PREFIX-LENGTH)",
                     word);
     }
-    struct proxy_network *more = realloc(search->networks, (search->count + 1) * sizeof network);
+    struct net_range *more = realloc(search->networks, (search->count + 1) * sizeof network);
     if (more == NULL) {
         return fail(search->error, "proxy-from", "%s", "out of memory");
     }
@@ -356,7 +352,7 @@ static int add_network(const char *word, void *data)
     return 0;
 }
 
-int config_proxy_networks(const struct config *config, struct proxy_network **networks, size_t *count,
+int config_proxy_networks(const struct config *config, struct net_range **networks, size_t *count,
                           struct option_error *error)
 {
     struct network_search search = {.error = error};
@@ -388,7 +384,7 @@ int config_metrics_address(const struct config *config, struct net_address *addr
 /* What the rooms that use it will read again, tried before anything is started. */
 static int check_operations(const struct config *config, struct option_error *error)
 {
-    struct proxy_network *networks = NULL;
+    struct net_range *networks = NULL;
     struct net_address address;
     size_t count = 0;
     if (config_proxy_networks(config, &networks, &count, error) != 0) {

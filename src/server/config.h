@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/entry/proxy_header.h"
+#include "sshecho/net.h"
 #include "sshecho/options.h"
 
 enum profile { PROFILE_AUTO, PROFILE_BENCH, PROFILE_EXPOSED };
@@ -28,7 +28,6 @@ struct config {
     /* what to do */
     char *config_file;
     bool check, help, version, sample;
-    bool top;
 
     /* listening */
     struct string_list listen;
@@ -45,7 +44,6 @@ struct config {
     char *authorized_keys;
     bool allow_anonymous;
     char *user;
-    char *chroot_directory;
 
     /* keys and algorithms */
     struct string_list host_keys;
@@ -88,7 +86,7 @@ bool config_is_loopback_only(const struct config *config);
 
 /* proxy-from as networks; free(*networks). metrics-listen, which is set, as an address. Both return 0, or -1 with
  * *error; config_read has tried both. */
-int config_proxy_networks(const struct config *config, struct proxy_network **networks, size_t *count,
+int config_proxy_networks(const struct config *config, struct net_range **networks, size_t *count,
                           struct option_error *error);
 int config_metrics_address(const struct config *config, struct net_address *address, struct option_error *error);
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "server/config.h"
-#include "server/figures/top.h"
 #include "server/process/generation.h"
 #include "server/process/master.h"
 #include "sshecho/version.h"
@@ -42,9 +41,6 @@ int main(int argc, char **argv)
         config_free(config);
     } else if (config->sample) {
         options_print_sample(&config_table, stdout);
-        config_free(config);
-    } else if (config->top) {
-        status = top_run(config);
         config_free(config);
     } else if (config->check) {
         status = check(config);

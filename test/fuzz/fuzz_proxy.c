@@ -30,7 +30,7 @@ static void check_header(const uint8_t *data, size_t size)
 
 static void check_network(const uint8_t *data, size_t size)
 {
-    struct proxy_network network;
+    struct net_range network;
     char *text = malloc(size + 1);
     if (text == NULL) {
         return;
@@ -39,7 +39,7 @@ static void check_network(const uint8_t *data, size_t size)
         (void)memcpy(text, data, size);
     }
     text[size] = '\0';
-    if (proxy_network_parse(text, &network)) {
+    if (net_range_parse(text, &network)) {
         struct net_address address = {.length = sizeof(struct sockaddr_in6)};
         struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address.storage;
         struct sockaddr_in *v4 = (struct sockaddr_in *)&address.storage;
@@ -50,7 +50,7 @@ static void check_network(const uint8_t *data, size_t size)
             (void)memcpy(&v4->sin_addr, network.bytes, sizeof v4->sin_addr);
         }
         bool mapped = network.family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-        if (!mapped && !proxy_network_contains(&network, &address)) {
+        if (!mapped && !net_range_contains(&network, &address)) {
             abort(); /* a network holds its own first address */
         }
     }

@@ -331,28 +331,6 @@ def test_port_alone_means_loopback(observed):
     assert server.metrics.startswith("127.0.0.1:")
 
 
-def test_top_shows_each_worker(observed, dial):
-    server = observed(workers=2)
-    client = dial(server)
-    channel = client.shell()
-    client.echo(channel, b"x")
-    result = harness.run_sshechod("--top", "--metrics-listen", server.metrics)
-    assert result.returncode == 0, result.stderr
-    for pid in server.workers():
-        assert re.search(rf"^\d+ +{pid} ", result.stdout, re.M), result.stdout
-    total = next(line for line in result.stdout.splitlines() if line.startswith("all"))
-    assert total.split()[4:6] == ["1", "1"], result.stdout  # connections, channels
-    assert "ready" in result.stdout and "NOT READY" not in result.stdout
-
-
-def test_top_without_a_server():
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        result = harness.run_sshechod("--top", "--metrics-listen", f"127.0.0.1:{holder.getsockname()[1]}")
-    assert result.returncode == 1 and result.stderr.count("\n") == 1 and not result.stdout
-    assert harness.run_sshechod("--top").returncode == 2
-
-
 # -- a real Prometheus
 
 PROMETHEUS_CONFIG = """

@@ -145,10 +145,10 @@ static struct net_address address_of(const char *text)
 
 static bool contains(const char *network, const char *address)
 {
-    struct proxy_network parsed;
+    struct net_range parsed;
     struct net_address parsed_address = address_of(address);
-    assert_true(proxy_network_parse(network, &parsed));
-    return proxy_network_contains(&parsed, &parsed_address);
+    assert_true(net_range_parse(network, &parsed));
+    return net_range_contains(&parsed, &parsed_address);
 }
 
 static void networks_contain_addresses(void **state)
@@ -183,9 +183,9 @@ static void networks_refused(void **state)
                                       "10.0.0.0/0x8",
                                       "[::1]",
                                       "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc/1"};
-    struct proxy_network network;
+    struct net_range network;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        if (proxy_network_parse(bad[i], &network)) {
+        if (net_range_parse(bad[i], &network)) {
             fail_msg("\"%s\" was taken for a network", bad[i]);
         }
     }

@@ -157,7 +157,7 @@ int misbehave_parse(const char *words, struct misbehaviour *out, char *complaint
     *out = (struct misbehaviour){.drop_after_bytes = UINT64_MAX,
                                  .reset_after_bytes = UINT64_MAX,
                                  .exit_after_bytes = UINT64_MAX,
-                                 .dice = (uint64_t)mono_now().ns | 1};
+                                 .dice = {(unsigned short)mono_now().ns}};
     for (const char *word = next_word(words, &length); length > 0; word = next_word(word + length, &length)) {
         if (memchr(word, '=', length) != NULL) {
             if (parse_pair(out, verb, word, length, complaint, complaint_size) != 0) {
@@ -213,11 +213,7 @@ void misbehave_arrived(struct misbehaviour *misbehaviour, uint64_t bytes, mono_t
     }
     int64_t jitter_us = 0;
     if (misbehaviour->jitter_us != 0) { /* evenly between -jitter and +jitter */
-        misbehaviour->dice ^= misbehaviour->dice << 13;
-        misbehaviour->dice ^= misbehaviour->dice >> 7;
-        misbehaviour->dice ^= misbehaviour->dice << 17;
-        jitter_us =
-            (int64_t)(misbehaviour->dice % (2 * misbehaviour->jitter_us + 1)) - (int64_t)misbehaviour->jitter_us;
+        jitter_us = (int64_t)((erand48(misbehaviour->dice) * 2.0 - 1.0) * (double)misbehaviour->jitter_us);
     }
     int64_t after_us = (int64_t)misbehaviour->delay_us + jitter_us;
     mono_time due = mono_add_us(now, after_us > 0 ? after_us : 0);

@@ -38,7 +38,7 @@ struct misbehaviour {
     double tokens;
     mono_time tokens_at, stalled_until;
     bool stalling, stalled;
-    uint64_t dice;
+    unsigned short dice[3];
 };
 
 enum misbehave_verdict { MISBEHAVE_GO, MISBEHAVE_WAIT, MISBEHAVE_DROP, MISBEHAVE_RESET, MISBEHAVE_EXIT };

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <stdlib.h>
+
 #include "sshecho/log.h"
 
 /* fds kept for what is no client: epoll, signal pipe, log, listening sockets, the metrics page. */
@@ -41,7 +43,7 @@ void admission_init(struct admission *admission, const struct config *config, st
 {
     *admission = (struct admission){.config = config, .board = board, .slot = slot};
     admission->max_here = admission_room(fd_limit);
-    admission->dice = (uint64_t)mono_now().ns | 1;
+    admission->dice[0] = (unsigned short)mono_now().ns;
     token_bucket_init(&admission->handshakes, config->handshake_rate, config->handshake_rate);
 }
 
@@ -51,13 +53,10 @@ bool admission_may_accept(struct admission *admission, mono_time now)
     return counters_get(&counters->connections) < admission->max_here && token_bucket_take(&admission->handshakes, now);
 }
 
-/* xorshift: nobody gains anything by guessing it. */
+/* erand48: nobody gains anything by guessing it. */
 static unsigned roll_percent(struct admission *admission)
 {
-    admission->dice ^= admission->dice << 13;
-    admission->dice ^= admission->dice >> 7;
-    admission->dice ^= admission->dice << 17;
-    return (unsigned)(admission->dice % 100);
+    return (unsigned)(erand48(admission->dice) * 100.0);
 }
 
 static bool dropped_early(struct admission *admission)

@@ -30,7 +30,7 @@ struct admission {
     unsigned slot;
     uint64_t max_here; /* connections this process has fds for */
     struct token_bucket handshakes;
-    uint64_t dice;
+    unsigned short dice[3];
     uint64_t refused_unlogged[REFUSE_REASON_COUNT];
     mono_time last_summary;
     bool refusing;

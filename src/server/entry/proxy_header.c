@@ -1,7 +1,6 @@
 #include "server/entry/proxy_header.h"
 
 #include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define V1_LINE_MAX 107 /* with CR and LF, for two IPv6 addresses */
@@ -15,36 +14,12 @@ enum { V2_UNSPECIFIED = 0, V2_INET = 1, V2_INET6 = 2, V2_UNIX = 3 };
 enum { V2_STREAM = 1 };
 enum { V2_INET_BYTES = 12, V2_INET6_BYTES = 36, V2_UNIX_BYTES = 216 };
 
-static void set_v4(struct net_address *out, const void *address, uint16_t port_network)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = port_network};
-    memcpy(&v4.sin_addr, address, sizeof v4.sin_addr);
-    memset(out, 0, sizeof *out);
-    memcpy(&out->storage, &v4, sizeof v4);
-    out->length = sizeof v4;
-}
-
-static void set_v6(struct net_address *out, const void *address, uint16_t port_network)
-{
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = port_network};
-    memcpy(&v6.sin6_addr, address, sizeof v6.sin6_addr);
-    memset(out, 0, sizeof *out);
-    memcpy(&out->storage, &v6, sizeof v6);
-    out->length = sizeof v6;
-}
-
 /* ---- version 1: one line of text --------------------------------------------------------------------------------- */
 
-/* Decimal without sign or leading zero, as the protocol writes ports. */
-static bool parse_port(const char *text, uint16_t *port_network)
+/* Without a leading zero, as the protocol writes ports. */
+static bool parse_port(const char *text, uint16_t *port)
 {
-    size_t length = strlen(text);
-    if (length == 0 || length > 5 || strspn(text, "0123456789") != length || (text[0] == '0' && length > 1)) {
-        return false;
-    }
-    unsigned long port = strtoul(text, NULL, 10);
-    *port_network = htons((uint16_t)port);
-    return port <= UINT16_MAX;
+    return (text[0] != '0' || text[1] == '\0') && net_parse_port(text, port);
 }
 
 static bool parse_tcp(int family, const char *source, const char *destination, const char *source_port,
@@ -57,9 +32,9 @@ static bool parse_tcp(int family, const char *source, const char *destination, c
         return false;
     }
     if (family == AF_INET) {
-        set_v4(out, from, from_port);
+        net_set_v4(out, from, from_port);
     } else {
-        set_v6(out, from, from_port);
+        net_set_v6(out, from, from_port);
     }
     return true;
 }
@@ -132,17 +107,14 @@ static bool parse_addresses(unsigned family, const uint8_t *body, size_t size, s
 {
     static const size_t lengths[] = {
         [V2_UNSPECIFIED] = 0, [V2_INET] = V2_INET_BYTES, [V2_INET6] = V2_INET6_BYTES, [V2_UNIX] = V2_UNIX_BYTES};
-    uint16_t port_network;
     if (family > V2_UNIX || size < lengths[family] || !are_tlvs_whole(body + lengths[family], size - lengths[family])) {
         return false;
     }
     out->has_source = family == V2_INET || family == V2_INET6;
     if (family == V2_INET) {
-        memcpy(&port_network, body + 8, sizeof port_network);
-        set_v4(&out->source, body, port_network);
+        net_set_v4(&out->source, body, (uint16_t)read_u16(body + 8));
     } else if (family == V2_INET6) {
-        memcpy(&port_network, body + 32, sizeof port_network);
-        set_v6(&out->source, body, port_network);
+        net_set_v6(&out->source, body, (uint16_t)read_u16(body + 32));
     }
     return true;
 }
@@ -187,52 +159,4 @@ int proxy_header_parse(const uint8_t *data, size_t size, struct proxy_header *ou
         return parse_v1(data, size, out);
     }
     return PROXY_BAD;
-}
-
-/* ---- networks ---------------------------------------------------------------------------------------------------- */
-
-bool proxy_network_parse(const char *text, struct proxy_network *out)
-{
-    char address[INET6_ADDRSTRLEN];
-    const char *slash = strchr(text, '/');
-    size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
-    if (length >= sizeof address) {
-        return false;
-    }
-    memcpy(address, text, length);
-    address[length] = '\0';
-    *out = (struct proxy_network){.family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET};
-    unsigned bits = out->family == AF_INET6 ? 128 : 32;
-    if (inet_pton(out->family, address, out->bytes) != 1) {
-        return false;
-    }
-    out->prefix_bits = bits;
-    if (slash != NULL) {
-        size_t digits = strlen(slash + 1);
-        if (digits == 0 || digits > 3 || strspn(slash + 1, "0123456789") != digits) {
-            return false;
-        }
-        out->prefix_bits = (unsigned)strtoul(slash + 1, NULL, 10);
-    }
-    return out->prefix_bits <= bits;
-}
-
-bool proxy_network_contains(const struct proxy_network *network, const struct net_address *address)
-{
-    const uint8_t *bytes = NULL;
-    int family = address->storage.ss_family;
-    if (family == AF_INET) {
-        bytes = (const uint8_t *)&((const struct sockaddr_in *)&address->storage)->sin_addr;
-    } else if (family == AF_INET6) {
-        const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(v6);
-        family = mapped ? AF_INET : AF_INET6;
-        bytes = v6->s6_addr + (mapped ? 12 : 0);
-    }
-    if (bytes == NULL || family != network->family) {
-        return false;
-    }
-    unsigned whole = network->prefix_bits / 8, rest = network->prefix_bits % 8;
-    return memcmp(bytes, network->bytes, whole) == 0 &&
-           (rest == 0 || (unsigned)(bytes[whole] ^ network->bytes[whole]) >> (8 - rest) == 0);
 }

@@ -1,9 +1,8 @@
 /*
  * proxy_header.h - room: the PROXY protocol, versions 1 and 2, as text and bytes.
  *
- * Reads the header that a balancer puts in front of a connection to say who the client really is, and the list of
- * networks whose word on it is believed. Pure: no sockets, no memory of its own. proxy_wait.h is where sockets wait
- * for their header.
+ * Reads the header that a balancer puts in front of a connection to say who the client really is. Pure: no sockets, no
+ * memory of its own. proxy_wait.h is where sockets wait for their header.
  */
 #ifndef SERVER_ENTRY_PROXY_HEADER_H
 #define SERVER_ENTRY_PROXY_HEADER_H
@@ -31,15 +30,5 @@ struct proxy_header {
 /* Returns the header's length (what follows it is the client's), PROXY_MORE or PROXY_BAD. Fills in *out for a length
  * only. */
 int proxy_header_parse(const uint8_t *data, size_t size, struct proxy_header *out);
-
-/* "10.0.0.0/8", "2001:db8::/32", "192.0.2.7". */
-struct proxy_network {
-    int family;
-    uint8_t bytes[16];
-    unsigned prefix_bits;
-};
-bool proxy_network_parse(const char *text, struct proxy_network *out);
-/* An IPv4 client of an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
-bool proxy_network_contains(const struct proxy_network *network, const struct net_address *address);
 
 #endif

@@ -124,7 +124,7 @@ void proxy_wait_destroy(struct proxy_wait *gate)
 bool proxy_wait_guards(const struct proxy_wait *gate, const struct net_address *peer)
 {
     for (size_t i = 0; i < gate->network_count; i++) {
-        if (proxy_network_contains(&gate->networks[i], peer)) {
+        if (net_range_contains(&gate->networks[i], peer)) {
             return true;
         }
     }

@@ -29,7 +29,7 @@ struct proxy_wait {
     struct ev_loop *loop;
     const struct proxy_wait_owner *owner;
     void *data;
-    struct proxy_network *networks;
+    struct net_range *networks;
     size_t network_count;
     struct proxy_waiting *first;
     size_t waiting_count;

@@ -47,7 +47,6 @@ void farewell_say(struct connection *c)
         [REASON_WINDOW_OVERRUN] = "more data than the window allows",
         [REASON_RATE] = "requests faster than allowed",
         [REASON_DRAIN] = "server is shutting down",
-        [REASON_MEMORY] = "server is out of memory",
         [REASON_TEST_BENCH] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
