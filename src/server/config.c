@@ -172,7 +172,7 @@ static const struct option_spec specs[] = {
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
     {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",
      "How long sessions may go on after SIGTERM, SIGINT or a reload.", G_TIME, OPTION_OFF_ALLOWED},
-    {"workers", 'w', OPTION_COUNT, AT(workers), 1, 256, "off", NULL, "N", "Worker processes; off: one per core.",
+    {"workers", 'w', OPTION_COUNT, AT(workers), 1, CONFIG_WORKERS_MAX, "off", NULL, "N", "Worker processes; off: one per core.",
      G_PROCESS, OPTION_OFF_ALLOWED},
     {"user", 'u', OPTION_STRING, AT(user), 0, 0, "nobody", NULL, "NAME",
      "When started as root, workers (and the master, as far as it can) run as this user.", G_PROCESS, 0},
@@ -432,6 +432,7 @@ static int resolve(struct config *config, struct option_error *error)
     if (config->workers == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         config->workers = cores > 0 ? (uint64_t)cores : 1;
+        config->workers = config->workers < CONFIG_WORKERS_MAX ? config->workers : CONFIG_WORKERS_MAX;
     }
     if (strcmp(config->ciphers != NULL ? config->ciphers : "", "auto") == 0) {
         const char *list = cpu_has_aes() ? CIPHERS_AES : CIPHERS_NO_AES;

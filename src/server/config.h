@@ -24,6 +24,9 @@ enum auth_method {
     AUTH_KEYBOARD_INTERACTIVE = 8,
 };
 
+/* Worker processes of one generation. */
+#define CONFIG_WORKERS_MAX 256
+
 struct config {
     /* what to do */
     char *config_file;

@@ -69,8 +69,8 @@ static int make_world(void **state)
     memset(&world, 0, sizeof world);
     world.board = scoreboard_create();
     assert_non_null(world.board);
-    counters_set(&world.board->workers[0].pid, 1);
-    counters_set(&world.board->workers[1].pid, 2);
+    scoreboard_enlist(world.board, 0, 1);
+    scoreboard_enlist(world.board, 1, 2);
     admission_init(&world.admission, &world.config, world.board, 0, 1000);
     *state = &world;
     return 0;
@@ -106,10 +106,10 @@ static void test_sources(void **state)
     struct world *world = *state;
     uint64_t key = key_of("192.0.2.1:1");
     world->config.max_per_source = 3;
-    assert_true(scoreboard_source_add(world->board, 0, key, 1));
-    assert_true(scoreboard_source_add(world->board, 1, key, 1));
+    assert_true(scoreboard_source_add(world->board, 0, key));
+    assert_true(scoreboard_source_add(world->board, 1, key));
     assert_int_equal(check(world, "192.0.2.1:1"), ADMITTED);
-    assert_true(scoreboard_source_add(world->board, 1, key, 1));
+    assert_true(scoreboard_source_add(world->board, 1, key));
     assert_int_equal(check(world, "192.0.2.1:1"), REFUSED_SOURCE);
     assert_int_equal(check(world, "192.0.2.2:1"), ADMITTED);
     scoreboard_bury(world->board, 1); /* what a dead worker held does not count against anybody */
@@ -122,14 +122,45 @@ static void test_source_table_is_reused(void **state)
     struct world *world = *state;
     for (uint64_t round = 0; round < 5; round++) {
         for (uint64_t key = 1; key <= SCOREBOARD_SOURCES; key++) {
-            assert_true(scoreboard_source_add(world->board, 0, round << 32 | key, 1));
+            assert_true(scoreboard_source_add(world->board, 0, round << 32 | key));
         }
-        assert_false(scoreboard_source_add(world->board, 0, UINT64_MAX, 1));
+        assert_false(scoreboard_source_add(world->board, 0, UINT64_MAX));
         for (uint64_t key = 1; key <= SCOREBOARD_SOURCES; key++) {
             assert_int_equal(scoreboard_source_count(world->board, round << 32 | key), 1);
-            assert_true(scoreboard_source_add(world->board, 0, round << 32 | key, -1));
+            scoreboard_source_remove(world->board, 0, round << 32 | key);
         }
     }
+}
+
+/* An event loop that wakes for a connection which another worker has taken must not pay for it. */
+static void test_asking_costs_no_token(void **state)
+{
+    struct world *world = *state;
+    mono_time now = mono_now();
+    world->config.handshake_rate = 2;
+    admission_init(&world->admission, &world->config, world->board, 0, 1000);
+    world->admission.handshakes.at = now;
+    for (int i = 0; i < 100; i++) {
+        assert_true(admission_may_accept(&world->admission, now));
+    }
+    admission_accepted(&world->admission, now);
+    admission_accepted(&world->admission, now);
+    assert_false(admission_may_accept(&world->admission, now));
+}
+
+static void test_slots_follow_the_workers(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(scoreboard_slots(world->board), 2);
+    scoreboard_enlist(world->board, SCOREBOARD_WORKERS - 1, 3);
+    counters_set(&world->board->workers[SCOREBOARD_WORKERS - 1].connections, 5);
+    assert_int_equal(scoreboard_connections(world->board), 5);
+    scoreboard_bury(world->board, 0);
+    assert_int_equal(scoreboard_slots(world->board), SCOREBOARD_WORKERS);
+    scoreboard_bury(world->board, SCOREBOARD_WORKERS - 1);
+    assert_int_equal(scoreboard_slots(world->board), 2);
+    scoreboard_bury(world->board, 1);
+    assert_int_equal(scoreboard_slots(world->board), 0);
 }
 
 static void test_random_early_drop(void **state)
@@ -189,6 +220,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_limits_count_every_worker, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_sources, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_source_table_is_reused, make_world, end_world),
+        cmocka_unit_test_setup_teardown(test_asking_costs_no_token, make_world, end_world),
+        cmocka_unit_test_setup_teardown(test_slots_follow_the_workers, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_random_early_drop, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_hold_off, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_the_departed_keep_their_deeds, make_world, end_world),

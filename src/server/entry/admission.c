@@ -16,7 +16,7 @@ void token_bucket_init(struct token_bucket *bucket, uint64_t rate_per_s, uint64_
     *bucket = (struct token_bucket){.rate = rate_per_s, .tokens = (double)burst, .at = mono_now()};
 }
 
-bool token_bucket_take(struct token_bucket *bucket, mono_time now)
+bool token_bucket_has(struct token_bucket *bucket, mono_time now)
 {
     if (bucket->rate == 0) {
         return true;
@@ -26,11 +26,14 @@ bool token_bucket_take(struct token_bucket *bucket, mono_time now)
     if (bucket->tokens > (double)bucket->rate) {
         bucket->tokens = (double)bucket->rate;
     }
-    if (bucket->tokens < 1.0) {
-        return false;
-    }
-    bucket->tokens -= 1.0;
-    return true;
+    return bucket->tokens >= 1.0;
+}
+
+bool token_bucket_take(struct token_bucket *bucket, mono_time now)
+{
+    bool has = token_bucket_has(bucket, now);
+    bucket->tokens -= has && bucket->rate != 0 ? 1.0 : 0.0;
+    return has;
 }
 
 uint64_t admission_room(uint64_t fd_limit)
@@ -50,7 +53,12 @@ void admission_init(struct admission *admission, const struct config *config, st
 bool admission_may_accept(struct admission *admission, mono_time now)
 {
     const struct counters *counters = &admission->board->workers[admission->slot];
-    return counters_get(&counters->connections) < admission->max_here && token_bucket_take(&admission->handshakes, now);
+    return counters_get(&counters->connections) < admission->max_here && token_bucket_has(&admission->handshakes, now);
+}
+
+void admission_accepted(struct admission *admission, mono_time now)
+{
+    (void)token_bucket_take(&admission->handshakes, now);
 }
 
 /* erand48: nobody gains anything by guessing it. */

@@ -23,6 +23,8 @@ struct token_bucket {
 };
 void token_bucket_init(struct token_bucket *bucket, uint64_t rate_per_s, uint64_t burst);
 bool token_bucket_take(struct token_bucket *bucket, mono_time now);
+/* Whether it could be taken. */
+bool token_bucket_has(struct token_bucket *bucket, mono_time now);
 
 struct admission {
     const struct config *config;
@@ -45,6 +47,8 @@ void admission_init(struct admission *admission, const struct config *config, st
 /* Whether this process has room (fds, handshake tokens) to call accept at all; if not, connections wait in the kernel's
  * queue. */
 bool admission_may_accept(struct admission *admission, mono_time now);
+/* A connection has been accepted: it costs a handshake. */
+void admission_accepted(struct admission *admission, mono_time now);
 /* ADMITTED, or the enum refuse_reason for which the socket is to be closed. Counts and logs a refusal. */
 int admission_check(struct admission *admission, const struct net_address *peer, mono_time now);
 /* A refusal decided elsewhere. */

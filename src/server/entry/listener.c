@@ -20,10 +20,15 @@ static bool same_address(const struct net_address *a, const struct net_address *
     return a->length == b->length && memcmp(&a->storage, &b->storage, a->length) == 0;
 }
 
-static int take_over(struct listeners *keep, const struct net_address *address)
+/* The first socket for this address that is not among those `taken` already: two for 127.0.0.1:0 are two. */
+static int take_over(const struct listeners *keep, const struct net_address *address, const int *taken, size_t count)
 {
     for (size_t i = 0; keep != NULL && i < keep->count; i++) {
-        if (keep->items[i].fd >= 0 && same_address(&keep->items[i].asked, address)) {
+        bool free = keep->items[i].fd >= 0 && same_address(&keep->items[i].asked, address);
+        for (size_t j = 0; free && j < count; j++) {
+            free = taken[j] != (int)i;
+        }
+        if (free) {
             return (int)i;
         }
     }
@@ -111,7 +116,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
             (void)option_fail(error, NULL, "listen", "%s: %s", config->listen.items[i], why);
             goto bad;
         }
-        taken[listeners->count] = take_over(keep, &item->asked);
+        taken[listeners->count] = take_over(keep, &item->asked, taken, listeners->count);
         if (keep != NULL && taken[listeners->count] >= 0) {
             *item = keep->items[taken[listeners->count]];
         } else if (open_one(item, config->listen.items[i], config->backlog, error) != 0) {

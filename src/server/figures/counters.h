@@ -9,6 +9,8 @@
 #ifndef SERVER_FIGURES_COUNTERS_H
 #define SERVER_FIGURES_COUNTERS_H
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -63,11 +65,15 @@ struct counters_histogram {
     _Atomic uint64_t sum_us;
 };
 
+/* What one process writes on every turn must not share a cache line with what another writes; the prefetcher of the
+ * usual processors fetches lines in pairs. */
+#define COUNTERS_LINE_BYTES 128
+
 struct counters {
     /* life of the worker */
-    _Atomic uint64_t pid;          /* gauge; 0: no worker in this slot */
-    _Atomic uint64_t heartbeat_ns; /* gauge; monotonic instant of the last loop turn */
-    _Atomic uint64_t draining;     /* gauge; 1 while it finishes its connections */
+    alignas(COUNTERS_LINE_BYTES) _Atomic uint64_t pid; /* gauge; 0: no worker in this slot */
+    _Atomic uint64_t heartbeat_ns;                     /* gauge; monotonic instant of the last loop turn */
+    _Atomic uint64_t draining;                         /* gauge; 1 while it finishes its connections */
     _Atomic uint64_t
         last_source; /* gauge; source key of the connection being served, 0 between: whom to blame for a crash */
     /* gauges */
@@ -89,6 +95,8 @@ struct counters {
     _Atomic uint64_t log_lines_lost;                /* that nobody took in time */
     struct counters_histogram handshake, turn;
 };
+
+static_assert(sizeof(struct counters) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
 
 static inline void counters_add(_Atomic uint64_t *counter, uint64_t n)
 {

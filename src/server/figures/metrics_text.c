@@ -210,7 +210,7 @@ static void worker_counts(const struct scoreboard *board, size_t offset, const c
                           const char *help, FILE *out)
 {
     head(out, name, type, help);
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         const struct counters *counters = &board->workers[i];
         if (counters_get(&counters->pid) != 0) {
             const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)((const char *)counters + offset);
@@ -223,7 +223,7 @@ static void worker_measures(const struct scoreboard *board, const char *name, co
                             double (*measure)(uint64_t pid), FILE *out)
 {
     head(out, name, type, help);
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         const struct counters *counters = &board->workers[i];
         if (counters_get(&counters->pid) != 0) {
             double value = measure != NULL ? measure(counters_get(&counters->pid)) : heartbeat_age_s(counters);
@@ -263,7 +263,7 @@ void metrics_write(const struct metrics_view *view, FILE *out)
 
 const char *metrics_why_not_alive(const struct metrics_view *view)
 {
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(view->board); i++) {
         const struct counters *counters = &view->board->workers[i];
         if (counters_get(&counters->pid) != 0 && counters_get(&counters->heartbeat_ns) != 0 &&
             heartbeat_age_s(counters) * (double)US_PER_S < (double)ALIVE_US) {

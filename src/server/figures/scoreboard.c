@@ -31,7 +31,7 @@ void scoreboard_total(const struct scoreboard *board, struct counters *total)
 {
     memset(total, 0, sizeof *total);
     counters_sum(total, &board->departed);
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         if (counters_get(&board->workers[i].pid) != 0) {
             counters_sum(total, &board->workers[i]);
         }
@@ -41,7 +41,7 @@ void scoreboard_total(const struct scoreboard *board, struct counters *total)
 uint64_t scoreboard_connections(const struct scoreboard *board)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         total += counters_get(&board->workers[i].connections);
     }
     return total;
@@ -50,10 +50,23 @@ uint64_t scoreboard_connections(const struct scoreboard *board)
 uint64_t scoreboard_unauthenticated(const struct scoreboard *board)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         total += counters_get(&board->workers[i].unauthenticated);
     }
     return total;
+}
+
+unsigned scoreboard_slots(const struct scoreboard *board)
+{
+    return (unsigned)counters_get(&board->slots);
+}
+
+void scoreboard_enlist(struct scoreboard *board, unsigned slot, uint64_t pid)
+{
+    counters_set(&board->workers[slot].pid, pid);
+    if (slot >= scoreboard_slots(board)) {
+        counters_set(&board->slots, slot + 1);
+    }
 }
 
 void scoreboard_bury(struct scoreboard *board, unsigned slot)
@@ -61,6 +74,9 @@ void scoreboard_bury(struct scoreboard *board, unsigned slot)
     counters_absorb(&board->departed, &board->workers[slot]);
     memset(&board->workers[slot], 0, sizeof board->workers[slot]);
     memset(board->sources[slot], 0, sizeof board->sources[slot]);
+    for (unsigned slots = scoreboard_slots(board); slots > 0 && counters_get(&board->workers[slots - 1].pid) == 0;) {
+        counters_set(&board->slots, --slots);
+    }
 }
 
 static size_t home_of(uint64_t key)
@@ -68,35 +84,51 @@ static size_t home_of(uint64_t key)
     return (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32) % SCOREBOARD_SOURCES;
 }
 
-bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key, int delta)
+/* The place of a key in a worker's table, or NULL; *room: the first one that counts nothing. */
+static struct source_slot *find_source(struct source_slot *table, uint64_t key, struct source_slot **room)
 {
-    struct source_slot *table = board->sources[slot];
-    struct source_slot *empty = NULL; /* first that counts nothing */
     for (size_t i = 0, at = home_of(key); i < SCOREBOARD_SOURCES; i++, at = (at + 1) % SCOREBOARD_SOURCES) {
         uint64_t found = counters_get(&table[at].key);
         if (found == key) {
-            counters_add(&table[at].count, (uint64_t)(int64_t)delta);
-            return true;
+            return &table[at];
         }
-        if (empty == NULL && counters_get(&table[at].count) == 0) {
-            empty = &table[at];
+        if (*room == NULL && counters_get(&table[at].count) == 0) {
+            *room = &table[at];
         }
         if (found == 0) {
             break;
         }
     }
-    if (empty == NULL || delta <= 0) {
-        return false;
+    return NULL;
+}
+
+bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key)
+{
+    struct source_slot *room = NULL;
+    struct source_slot *found = find_source(board->sources[slot], key, &room);
+    if (found == NULL && room != NULL) {
+        found = room;
+        counters_set(&found->key, key);
     }
-    counters_set(&empty->key, key);
-    counters_set(&empty->count, (uint64_t)delta);
-    return true;
+    if (found != NULL) {
+        counters_add(&found->count, 1);
+    }
+    return found != NULL;
+}
+
+void scoreboard_source_remove(struct scoreboard *board, unsigned slot, uint64_t key)
+{
+    struct source_slot *room = NULL;
+    struct source_slot *found = find_source(board->sources[slot], key, &room);
+    if (found != NULL && counters_get(&found->count) != 0) {
+        counters_sub(&found->count, 1);
+    }
 }
 
 uint64_t scoreboard_source_count(const struct scoreboard *board, uint64_t key)
 {
     uint64_t total = 0;
-    for (unsigned slot = 0; slot < SCOREBOARD_WORKERS; slot++) {
+    for (unsigned slot = 0; slot < scoreboard_slots(board); slot++) {
         if (counters_get(&board->workers[slot].pid) == 0) {
             continue;
         }

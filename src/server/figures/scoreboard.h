@@ -10,9 +10,10 @@
 
 #include <stdbool.h>
 
+#include "server/config.h"
 #include "server/figures/counters.h"
 
-#define SCOREBOARD_WORKERS 256  /* workers of all generations at once */
+#define SCOREBOARD_WORKERS (2 * CONFIG_WORKERS_MAX) /* a generation that serves, and one that comes or goes */
 #define SCOREBOARD_SOURCES 4096 /* source addresses one worker can count; more are admitted uncounted */
 #define SCOREBOARD_HELD_OFF 256
 
@@ -30,12 +31,15 @@ struct held_off {
 struct scoreboard {
     struct counters departed;
     struct held_off held_off[SCOREBOARD_HELD_OFF];
+    _Atomic uint64_t slots; /* workers[] from here on are empty: who looks at all of them stops here */
     _Atomic uint64_t worker_restarts, reloads, reload_failures, started_unix_s;
-    _Atomic uint64_t log_lines_lost;  /* of the master's own */
-    _Atomic uint64_t next_connection; /* ids are unique over all workers of a run */
+    _Atomic uint64_t log_lines_lost; /* of the master's own */
+    /* written by every worker: ids of connections are unique over all workers of a run */
+    alignas(COUNTERS_LINE_BYTES) _Atomic uint64_t next_connection;
     struct counters workers[SCOREBOARD_WORKERS];
-    struct source_slot sources[SCOREBOARD_WORKERS][SCOREBOARD_SOURCES];
+    alignas(COUNTERS_LINE_BYTES) struct source_slot sources[SCOREBOARD_WORKERS][SCOREBOARD_SOURCES];
 };
+static_assert(sizeof(struct source_slot[SCOREBOARD_SOURCES]) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
 
 struct scoreboard *scoreboard_create(void); /* NULL with errno */
 void scoreboard_destroy(struct scoreboard *board);
@@ -45,10 +49,16 @@ void scoreboard_total(const struct scoreboard *board, struct counters *total);
 uint64_t scoreboard_connections(const struct scoreboard *board);
 uint64_t scoreboard_unauthenticated(const struct scoreboard *board);
 
+/* Slots that are or may be in use. */
+unsigned scoreboard_slots(const struct scoreboard *board);
+/* Master: a worker gets this slot. */
+void scoreboard_enlist(struct scoreboard *board, unsigned slot, uint64_t pid);
 /* Master: the worker in `slot` is gone; its deeds are kept and its places cleared. */
 void scoreboard_bury(struct scoreboard *board, unsigned slot);
-/* Worker: adds `delta` to what it holds for a source; returns false if the table is full. */
-bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key, int delta);
+/* Worker: one connection more of this source. False if the table is full: it is not counted, and not to be removed. */
+bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key);
+/* Worker: one that was counted has ended. */
+void scoreboard_source_remove(struct scoreboard *board, unsigned slot, uint64_t key);
 /* Connections of a source over all workers. */
 uint64_t scoreboard_source_count(const struct scoreboard *board, uint64_t key);
 

@@ -37,6 +37,7 @@ struct master {
     ev_signal terminate, interrupt, hangup, user1;
     ev_child child;
     ev_timer look;
+    pid_t pid;
     int argc;
     char **argv;
     uint64_t fd_limit;
@@ -131,7 +132,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
              log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
     notify_stopping();
     listeners_close(&m->listeners); /* the workers do the same: from now on clients are refused, not kept waiting */
-    workers_dismiss(&m->workers, NULL, mono_now());
+    workers_dismiss(&m->workers, NULL);
     finish_if_all_gone(m);
 }
 
@@ -228,11 +229,11 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int revents)
 
 /* ---- looking after workers --------------------------------------------------------------------------------------- */
 
-static void announce(struct master *m, mono_time now)
+static void announce(struct master *m)
 {
     struct option_error error = {""};
     const struct config *config = m->generation->config;
-    workers_dismiss(&m->workers, m->generation, now); /* those of the generation before */
+    workers_dismiss(&m->workers, m->generation); /* those of the generation before */
     listeners_log(&m->listeners);
     if (config->port_file != NULL && listeners_write_port_file(&m->listeners, config->port_file, &error) != 0) {
         log_line(LOG_ERROR, "port_file", log_str("why", error.text));
@@ -265,7 +266,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     unsigned ready = workers_watch(&m->workers, m->generation, now);
     start_missing_workers(m, now);
     if (!m->announced && !m->draining && !m->is_worker && ready >= wanted_workers(m)) {
-        announce(m, now);
+        announce(m);
     }
     notify_watchdog();
     look_after_log(m);
@@ -312,7 +313,8 @@ static int run_as_worker(struct master *m)
                                  .board = m->board,
                                  .slot = m->worker_slot,
                                  .siblings = (unsigned)wanted_workers(m),
-                                 .fd_limit = m->fd_limit};
+                                 .fd_limit = m->fd_limit,
+                                 .master = m->pid};
     int status = worker_run(&setup); /* closes its copies of the listening sockets */
     generation_free(m->previous);
     generation_free(m->generation);
@@ -338,6 +340,7 @@ int master_run(struct config *config, int argc, char **argv)
     struct option_error error = {""};
     static struct master master; /* large, and one of a kind */
     struct master *m = &master;
+    m->pid = getpid();
     m->argc = argc;
     m->argv = argv;
     m->status = 2;

@@ -180,7 +180,7 @@ int sandbox_limit_master(struct option_error *error)
     return 0;
 }
 
-int sandbox_enter(const struct config *config, struct option_error *error)
+int sandbox_enter(const struct config *config, pid_t master, struct option_error *error)
 {
     struct rlimit none = {0, 0};
 #ifdef SANITIZED
@@ -198,6 +198,9 @@ int sandbox_enter(const struct config *config, struct option_error *error)
     /* A worker without a master drains and goes; set here, because changing the user clears it. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0) {
         return fail(error, "prctl");
+    }
+    if (getppid() != master) { /* it went before we asked to be told */
+        (void)raise(SIGTERM);
     }
     return config->sandbox ? filter_system_calls(error) : 0;
 }

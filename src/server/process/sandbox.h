@@ -7,10 +7,13 @@
 #ifndef SERVER_PROCESS_SANDBOX_H
 #define SERVER_PROCESS_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "server/config.h"
 
-/* Worker: all of the above. Returns 0, or -1 with *error. */
-int sandbox_enter(const struct config *config, struct option_error *error);
+/* Worker: all of the above; ends with its master, also with one that has ended already. Returns 0, or -1 with *error.
+ */
+int sandbox_enter(const struct config *config, pid_t master, struct option_error *error);
 /* Master: keeps, of root's powers, those it needs for reloads and for its workers: to read and write its files, to bind
  * low ports, to make processes of another user and to signal them. No-op for others. Returns 0, or -1 with *error. */
 int sandbox_limit_master(struct option_error *error);

@@ -8,6 +8,8 @@
 #ifndef SERVER_PROCESS_WORKER_H
 #define SERVER_PROCESS_WORKER_H
 
+#include <sys/types.h>
+
 #include "server/config.h"
 #include "server/entry/listener.h"
 #include "server/figures/scoreboard.h"
@@ -23,6 +25,7 @@ struct worker_setup {
     unsigned slot;
     unsigned siblings; /* workers of this generation, itself included */
     uint64_t fd_limit;
+    pid_t master;
 };
 
 /* Runs the worker to its end; returns its exit status. The caller has blocked all signals; they are unblocked in here.

@@ -20,6 +20,11 @@
 /* What a worker gets to turn its loop for the first time, beyond the watchdog's limit. */
 #define START_GRACE_US (10 * US_PER_S)
 
+/* A master that looks later than this has not been watching: it was stopped with everybody else (a paused container, a
+ * suspended machine), or had no processor, and neither had its workers. */
+#define LOOK_LATE_US (250 * US_PER_MS)
+#define LOOK_LATE_TOLD_US (1 * US_PER_S)
+
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 static unsigned count(const struct workers *workers, bool leaving_too, const struct generation *of)
@@ -85,9 +90,13 @@ static pid_t start_worker(struct workers *workers, const struct generation *gene
         log_line(LOG_ERROR, "worker_failed", log_str("why", strerror(errno)));
         return -1;
     }
-    workers->processes[*slot] =
-        (struct worker_process){.state = PROCESS_RUNNING, .pid = pid, .since = mono_now(), .generation = generation};
-    counters_set(&workers->board->workers[*slot].pid, (uint64_t)pid);
+    workers->processes[*slot] = (struct worker_process){.state = PROCESS_RUNNING,
+                                                        .pid = pid,
+                                                        .started = mono_now(),
+                                                        .since_us = workers->watched_us,
+                                                        .beat_us = workers->watched_us,
+                                                        .generation = generation};
+    scoreboard_enlist(workers->board, *slot, (uint64_t)pid);
     log_line(LOG_DEBUG, "worker_started", log_u64("worker_pid", (uint64_t)pid), log_u64("slot", *slot));
     return pid;
 }
@@ -111,8 +120,10 @@ enum workers_start workers_start_missing(struct workers *workers, const struct g
 
 static void describe_death(const struct worker_process *process, int status, char *text, size_t size)
 {
-    if (process->killed_stuck) {
+    if (process->killed == KILLED_STUCK) {
         (void)snprintf(text, size, "stuck: its loop did not turn");
+    } else if (process->killed == KILLED_LATE) {
+        (void)snprintf(text, size, "killed: it had not left by its drain deadline");
     } else if (WIFSIGNALED(status)) {
         (void)snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     } else {
@@ -129,10 +140,16 @@ static void worker_lost(struct workers *workers, unsigned slot, int status)
     describe_death(process, status, why, sizeof why);
     log_line(LOG_WARN, "worker_lost", log_u64("worker_pid", (uint64_t)process->pid), log_str("why", why),
              log_u64("connections_lost", counters_get(&counters->connections)),
-             log_f64("lived_s", mono_s_between(process->since, now)));
+             log_f64("lived_s", mono_s_between(process->started, now)));
+    if (process->killed == KILLED_LATE) {
+        return; /* nobody's fault, and nobody to replace */
+    }
     scoreboard_strike(workers->board, counters_get(&counters->last_source), (uint64_t)now.ns);
+    if (process->state == PROCESS_LEAVING) {
+        return;
+    }
     counters_add(&workers->board->worker_restarts, 1);
-    bool short_life = mono_us_between(process->since, now) < SHORT_LIFE_US && !process->killed_stuck;
+    bool short_life = mono_us_between(process->started, now) < SHORT_LIFE_US && process->killed == KILLED_NOT;
     if (!short_life) {
         workers->backoff_us = 0;
     } else {
@@ -163,13 +180,13 @@ void workers_child_ended(struct workers *workers, pid_t pid, int status)
 
 /* ---- telling to leave -------------------------------------------------------------------------------------------- */
 
-void workers_dismiss(struct workers *workers, const struct generation *keep, mono_time now)
+void workers_dismiss(struct workers *workers, const struct generation *keep)
 {
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
         struct worker_process *process = &workers->processes[i];
         if (process->state == PROCESS_RUNNING && (keep == NULL || process->generation != keep)) {
             process->state = PROCESS_LEAVING;
-            process->since = now;
+            process->since_us = workers->watched_us;
             (void)kill(process->pid, SIGTERM);
         }
     }
@@ -186,36 +203,55 @@ void workers_kill(struct workers *workers)
 
 /* ---- watching ---------------------------------------------------------------------------------------------------- */
 
-static void watch_worker(struct worker_process *process, const struct counters *counters, mono_time now)
+static void kill_worker(struct worker_process *process, enum worker_process_killed why)
+{
+    process->killed = why;
+    (void)kill(process->pid, SIGKILL); /* a stopped or spinning process hears nothing else; first act, then tell */
+}
+
+static void watch_worker(struct workers *workers, struct worker_process *process, const struct counters *counters)
 {
     const struct config *config = process->generation->config;
     uint64_t beat_ns = counters_get(&counters->heartbeat_ns);
-    if (beat_ns != 0 && !process->ready) {
+    if (beat_ns != process->beat_ns) {
         process->ready = true;
+        process->beat_ns = beat_ns;
+        process->beat_us = workers->watched_us;
     }
-    mono_time beat = {.ns = beat_ns != 0 ? (int64_t)beat_ns : process->since.ns};
-    int64_t limit_us = (int64_t)config->watchdog_us;
-    if (limit_us != 0 && !process->killed_stuck && mono_us_between(beat, now) > limit_us &&
-        (process->ready || mono_us_between(beat, now) > limit_us + START_GRACE_US)) {
-        process->killed_stuck = true;
-        (void)kill(process->pid, SIGKILL); /* a stopped or spinning process hears nothing else; first act, then tell */
+    if (process->killed != KILLED_NOT) {
+        return;
+    }
+    int64_t still_us = workers->watched_us - process->beat_us;
+    int64_t limit_us = (int64_t)config->watchdog_us + (process->ready ? 0 : START_GRACE_US);
+    if (config->watchdog_us != 0 && still_us > limit_us) {
+        kill_worker(process, KILLED_STUCK);
         log_line(LOG_ERROR, "worker_stuck", log_u64("worker_pid", (uint64_t)process->pid),
-                 log_f64("since_s", mono_s_between(beat, now)));
+                 log_f64("since_s", (double)still_us / (double)US_PER_S));
+    } else if (process->state == PROCESS_LEAVING &&
+               workers->watched_us - process->since_us > (int64_t)config->drain_timeout_us + DRAIN_GRACE_US) {
+        kill_worker(process, KILLED_LATE);
     }
-    if (process->state == PROCESS_LEAVING && !process->killed_stuck &&
-        mono_us_between(process->since, now) > (int64_t)config->drain_timeout_us + DRAIN_GRACE_US) {
-        process->killed_stuck = true;
-        (void)kill(process->pid, SIGKILL);
+}
+
+static void advance_clock(struct workers *workers, mono_time now)
+{
+    int64_t passed_us = workers->looked_at.ns != 0 ? mono_us_between(workers->looked_at, now) : 0;
+    workers->looked_at = now;
+    workers->watched_us += passed_us < LOOK_LATE_US ? passed_us : LOOK_LATE_US;
+    if (passed_us > LOOK_LATE_TOLD_US) {
+        log_line(LOG_WARN, "master_late", log_f64("late_s", (double)passed_us / (double)US_PER_S),
+                 log_str("note", "the master itself stood still, so its workers are not judged by this time"));
     }
 }
 
 unsigned workers_watch(struct workers *workers, const struct generation *generation, mono_time now)
 {
     unsigned ready = 0;
+    advance_clock(workers, now);
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
         struct worker_process *process = &workers->processes[i];
         if (process->state != PROCESS_NONE) {
-            watch_worker(process, &workers->board->workers[i], now);
+            watch_worker(workers, process, &workers->board->workers[i]);
             ready += process->ready && process->generation == generation ? 1 : 0;
         }
     }

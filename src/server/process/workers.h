@@ -18,13 +18,19 @@
 
 enum worker_process_state { PROCESS_NONE, PROCESS_RUNNING, PROCESS_LEAVING };
 
-/* A worker process and its slot in the scoreboard. */
+/* Why we have killed one. */
+enum worker_process_killed { KILLED_NOT, KILLED_STUCK, KILLED_LATE };
+
+/* A worker process and its slot in the scoreboard. The times are of workers.watched_us. */
 struct worker_process {
     enum worker_process_state state;
     pid_t pid;
-    mono_time since; /* started, or told to leave */
+    mono_time started;
+    int64_t since_us; /* started, or told to leave */
+    int64_t beat_us;  /* seen to turn its loop */
+    uint64_t beat_ns; /* what its heartbeat said then */
     bool ready;
-    bool killed_stuck;
+    enum worker_process_killed killed;
     const struct generation *generation;
 };
 
@@ -33,6 +39,8 @@ struct workers {
     struct worker_process processes[SCOREBOARD_WORKERS];
     int64_t backoff_us;
     mono_time next_start;
+    mono_time looked_at;
+    int64_t watched_us; /* a clock that stands still while the master does: what it has not watched it does not judge */
 };
 
 /* Workers of a generation (NULL: of any), and of those the ones that have not been told to leave. */
@@ -52,10 +60,11 @@ enum workers_start workers_start_missing(struct workers *workers, const struct g
 void workers_child_ended(struct workers *workers, pid_t pid, int status);
 
 /* Tells to leave (SIGTERM, then the drain deadline) all but the workers of `keep`; NULL: every one. */
-void workers_dismiss(struct workers *workers, const struct generation *keep, mono_time now);
+void workers_dismiss(struct workers *workers, const struct generation *keep);
 void workers_kill(struct workers *workers);
 
-/* Kills whoever stands still or has not left in time. Returns how many workers of the generation have turned a loop. */
+/* Call often. Kills whoever stands still or has not left in time. Returns how many workers of the generation have
+ * turned a loop. */
 unsigned workers_watch(struct workers *workers, const struct generation *generation, mono_time now);
 
 /* A line for each worker. */

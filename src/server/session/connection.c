@@ -315,7 +315,7 @@ static void link_connection(struct connection *c)
     counters_add(&set->counters->connections, 1);
     counters_add(&set->counters->unauthenticated, 1);
     counters_add(&set->counters->accepted, 1);
-    (void)scoreboard_source_add(set->board, set->slot, c->source, 1);
+    c->source_counted = scoreboard_source_add(set->board, set->slot, c->source);
 }
 
 struct connection *connection_create(struct connection_set *set, int fd, const struct net_address *peer)
@@ -386,7 +386,9 @@ static void connection_destroy(struct connection *c)
         c->next->previous = c->previous;
     }
     counters_sub(&set->counters->connections, 1);
-    (void)scoreboard_source_add(set->board, set->slot, c->source, -1);
+    if (c->source_counted) {
+        scoreboard_source_remove(set->board, set->slot, c->source);
+    }
     free(c->user);
     free(c->keyboard_user);
     free(c->client_version);

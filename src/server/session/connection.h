@@ -53,6 +53,7 @@ struct connection {
     ev_timer wake;  /* test bench: a turn is due */
     struct net_address peer;
     uint64_t id, source;
+    bool source_counted; /* the table of sources had room for it */
     enum connection_phase phase, phase_before_close;
     enum close_reason reason;
     mono_time accepted_at, phase_at, input_at, progress_at;

@@ -1,0 +1,255 @@
+#include "server/entry/accept.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sshecho/log.h"
+
+/* How long accepting rests when fds or tokens are used up; a closing connection ends it sooner. */
+#define ACCEPT_REST_S 0.1
+
+/* How long a worker that holds more than its share leaves the queue to the others. Short: should they be busy, a
+ * connection waits no longer than this. */
+#define YIELD_S 0.004
+
+/* How many connections more than the emptiest sibling, in itself and in percent of its own, make a worker step back. */
+#define YIELD_LEAD 8
+#define YIELD_LEAD_PERCENT 10
+
+/* Sockets that may wait for their PROXY header at once: a balancer that fails to send them must not cost us our fds. */
+#define PROXY_WAITING_MAX 512
+
+/* Accepting may pause ten times a second for as long as a rush lasts; the log hears of it so often. */
+#define PAUSE_LOG_INTERVAL_US (10 * US_PER_S)
+
+static void set_accepting(struct acceptor *a, bool accepting)
+{
+    if (accepting == a->accepting) {
+        return;
+    }
+    a->accepting = accepting;
+    for (size_t i = 0; i < a->listeners->count; i++) {
+        if (accepting) {
+            ev_io_start(a->loop, &a->watchers[i]);
+        } else {
+            ev_io_stop(a->loop, &a->watchers[i]);
+        }
+    }
+}
+
+static void rest(struct acceptor *a, double seconds)
+{
+    set_accepting(a, false);
+    ev_timer_stop(a->loop, &a->again);
+    ev_timer_set(&a->again, seconds, 0.0);
+    ev_timer_start(a->loop, &a->again);
+}
+
+static void log_pause(struct acceptor *a, const char *why, mono_time now)
+{
+    a->pauses_unlogged++;
+    if (a->pause_logged_at.ns != 0 && mono_us_between(a->pause_logged_at, now) < PAUSE_LOG_INTERVAL_US) {
+        return;
+    }
+    log_line(LOG_WARN, "accept_paused", log_str("why", why), log_u64("times", a->pauses_unlogged),
+             log_u64("connections", counters_get(&a->set->counters->connections)),
+             log_str("note", "at most one such line every 10 s"));
+    a->pause_logged_at = now;
+    a->pauses_unlogged = 0;
+}
+
+static void pause_for_room(struct acceptor *a, const char *why)
+{
+    if (!a->paused_for_room) {
+        a->paused_for_room = true;
+        counters_add(&a->set->counters->accept_pauses, 1);
+        log_pause(a, why, mono_now());
+    }
+    rest(a, ACCEPT_REST_S);
+}
+
+/* The emptiest of the workers that accept, ourselves left out; UINT64_MAX when there is none. */
+static uint64_t fewest_elsewhere(const struct acceptor *a)
+{
+    uint64_t fewest = UINT64_MAX;
+    for (unsigned i = 0; i < scoreboard_slots(a->board); i++) {
+        const struct counters *other = &a->board->workers[i];
+        if (i == a->slot || counters_get(&other->pid) == 0 || counters_get(&other->draining) != 0) {
+            continue;
+        }
+        uint64_t count = counters_get(&other->connections);
+        fewest = count < fewest ? count : fewest;
+    }
+    return fewest;
+}
+
+static bool holds_more_than_its_share(const struct acceptor *a)
+{
+    if (a->siblings < 2) {
+        return false;
+    }
+    uint64_t mine = counters_get(&a->set->counters->connections);
+    uint64_t fewest = fewest_elsewhere(a);
+    return fewest != UINT64_MAX && mine > fewest + YIELD_LEAD && mine > fewest + fewest * YIELD_LEAD_PERCENT / 100;
+}
+
+/* The socket's client is known: in, or out. */
+static void take_in(struct acceptor *a, int fd, const struct net_address *client)
+{
+    mono_time now = mono_now();
+    if (admission_check(&a->admission, client, now) != ADMITTED) {
+        (void)close(fd);
+    } else if (connection_create(a->set, fd, client) == NULL) {
+        admission_refuse(&a->admission, REFUSED_SYSTEM, client, now);
+    }
+}
+
+static void on_proxied(void *data, int fd, const struct net_address *client)
+{
+    struct acceptor *a = data;
+    take_in(a, fd, client);
+    a->settled(a->data);
+}
+
+static void on_not_proxied(void *data, const struct net_address *peer)
+{
+    struct acceptor *a = data;
+    admission_refuse(&a->admission, REFUSED_PROXY, peer, mono_now());
+    a->settled(a->data);
+}
+
+static const struct proxy_wait_owner gate_owner = {.arrived = on_proxied, .refused = on_not_proxied};
+
+/* accept(2) has failed. False when there is no more, or no room. */
+static bool goes_on_after(struct acceptor *a, int reason)
+{
+    switch (reason) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        pause_for_room(a, strerror(reason));
+        return false;
+    case EAGAIN:
+        return false;
+    default: /* accept(2): the network's errors of that one connection come this way too */
+        return true;
+    }
+}
+
+/* One accept; false when there is no more, or no room. */
+static bool accept_one(struct acceptor *a, int listening_fd)
+{
+    mono_time now = mono_now();
+    struct net_address peer = {.length = sizeof peer.storage};
+    if (!admission_may_accept(&a->admission, now)) {
+        pause_for_room(a, "limit of connections here, or of the handshake rate, reached");
+        return false;
+    }
+    if (a->gate.waiting_count >= PROXY_WAITING_MAX) {
+        pause_for_room(a, "too many connections wait for their PROXY header");
+        return false;
+    }
+    int fd = accept4(listening_fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        return goes_on_after(a, errno);
+    }
+    admission_accepted(&a->admission, now);
+    a->paused_for_room = false;
+    if (proxy_wait_guards(&a->gate, &peer)) {
+        proxy_wait_enter(&a->gate, fd, &peer);
+    } else {
+        take_in(a, fd, &peer);
+    }
+    return true;
+}
+
+static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct acceptor *a = io->data;
+    if (holds_more_than_its_share(a)) {
+        rest(a, YIELD_S);
+        return;
+    }
+    for (uint64_t i = 0; i < a->config->kex_per_turn; i++) {
+        if (!accept_one(a, io->fd)) {
+            break;
+        }
+    }
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct acceptor *a = timer->data;
+    set_accepting(a, true);
+    /* The queue was left to others once; what is still there is ours to take. */
+    for (size_t i = 0; a->accepting && i < a->listeners->count; i++) {
+        (void)accept_one(a, a->watchers[i].fd);
+    }
+}
+
+int acceptor_init(struct acceptor *a, struct ev_loop *loop, struct connection_set *set,
+                  const struct acceptor_setup *setup)
+{
+    *a = (struct acceptor){.loop = loop,
+                           .config = setup->config,
+                           .listeners = setup->listeners,
+                           .board = setup->board,
+                           .slot = setup->slot,
+                           .siblings = setup->siblings,
+                           .set = set,
+                           .settled = setup->settled,
+                           .data = setup->data};
+    admission_init(&a->admission, setup->config, setup->board, setup->slot, setup->fd_limit);
+    for (size_t i = 0; i < a->listeners->count; i++) {
+        ev_io_init(&a->watchers[i], on_acceptable, a->listeners->items[i].fd, EV_READ);
+        a->watchers[i].data = a;
+    }
+    ev_timer_init(&a->again, on_again, 0.0, 0.0);
+    a->again.data = a;
+    return proxy_wait_init(&a->gate, loop, setup->config, &gate_owner, a);
+}
+
+void acceptor_start(struct acceptor *a)
+{
+    set_accepting(a, true);
+}
+
+void acceptor_end(struct acceptor *a)
+{
+    a->ended = true;
+    set_accepting(a, false);
+    ev_timer_stop(a->loop, &a->again);
+    for (size_t i = 0; i < a->listeners->count; i++) {
+        (void)close(a->listeners->items[i].fd); /* our copy: the port closes when nobody has one left */
+    }
+}
+
+bool acceptor_is_empty(const struct acceptor *a)
+{
+    return a->gate.waiting_count == 0;
+}
+
+void acceptor_destroy(struct acceptor *a)
+{
+    proxy_wait_destroy(&a->gate);
+}
+
+void acceptor_has_room(struct acceptor *a)
+{
+    if (a->paused_for_room && !a->accepting && !a->ended) {
+        ev_timer_stop(a->loop, &a->again);
+        set_accepting(a, true);
+    }
+}
+
+void acceptor_tick(struct acceptor *a, mono_time now)
+{
+    admission_tick(&a->admission, now);
+}
