@@ -59,8 +59,9 @@ static const struct option_spec specs[] = {
     {"ramp", 0, OPTION_DURATION, AT(ramp_us), 0, 24 * HOUR_US, "0", NULL, "TIME",
      "Spread the first connects evenly over this time.", LOAD, OPTION_OFF_ALLOWED},
     {"connecting", 0, OPTION_COUNT, AT(connecting), 1, 1000000, "8", NULL, "N",
-     "Handshakes in progress at the same time during the ramp (OpenSSH's MaxStartups drops more than 10).", LOAD,
-     OPTION_OFF_ALLOWED},
+     "Handshakes in progress at the same time during the ramp, over all threads and shards (OpenSSH's MaxStartups "
+     "drops more than 10).",
+     LOAD, OPTION_OFF_ALLOWED},
     {"sample", 0, OPTION_COUNT, AT(sample), 0, 1000000, "100", NULL, "N", "hold: sessions that are pinged.", LOAD,
      OPTION_OFF_ALLOWED},
     {"sample-interval", 0, OPTION_DURATION, AT(sample_interval_us), 1000, HOUR_US, "1s", NULL, "TIME",
@@ -419,6 +420,10 @@ static int check_combinations(const struct settings *settings, struct option_err
     if (settings->connections == 0) {
         return fail(error, "--shard", "this shard has no connection: --connections is less than the number of shards");
     }
+    if (o->connecting > 0 && o->connecting < settings->shard.count &&
+        options_was_given(&load_option_table, &settings->given, "connecting")) {
+        return fail(error, "--connecting", "is less than the number of shards; it is a cap on all of them together");
+    }
     if (settings->shard.count > 1 && o->count > 0 &&
         plan_share(o->count, settings->shard.count, settings->shard.index) == 0) {
         return fail(error, "--count", "is less than the number of shards");
@@ -461,6 +466,10 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     settings->connections_total = o->connections;
     settings->connections = plan_share(o->connections, settings->shard.count, settings->shard.index);
     settings->first_connection = plan_share_start(o->connections, settings->shard.count, settings->shard.index);
+    settings->connecting = plan_share(o->connecting, settings->shard.count, settings->shard.index);
+    if (o->connecting > 0 && o->connecting < settings->shard.count) {
+        settings->connecting = 1; /* of more shards than the default, each needs one; check_combinations knows */
+    }
     settings->threads = (unsigned)(o->threads < settings->connections ? o->threads : settings->connections);
     if (check_combinations(settings, error) != 0 || check_algorithms(o, error) != 0 ||
         take_password(settings, error) != 0 || choose_auth(settings, error) != 0) {

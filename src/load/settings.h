@@ -93,6 +93,7 @@ struct settings {
     uint64_t connections;       /* of this shard */
     uint64_t connections_total; /* of all shards */
     uint64_t first_connection;  /* number of this shard's first */
+    uint64_t connecting;        /* of this shard: handshakes at the same time during the ramp; 0: any number */
 };
 
 extern const struct option_table load_option_table;

@@ -182,8 +182,9 @@ static void check_partition(const struct settings *settings, const struct schedu
     for (size_t p = 0; p < count; p++) {
         int64_t before_us = 0;
         struct schedule_operation operation;
-        for (uint64_t k = 0; schedule_operation_at(settings, &parts[p], k, &operation) && operation.number < 1000;
-             k++) {
+        struct schedule schedule;
+        schedule_init(&schedule, settings, parts[p]);
+        for (; schedule_peek(&schedule, &operation) && operation.number < 1000; schedule_take(&schedule)) {
             assert_int_equal(operation.due_us, plan_due_us(operation.number, settings->options.rate));
             assert_true(operation.due_us >= before_us);
             assert_true(operation.client < parts[p].client_count || settings->options.mode == MODE_CONNECT);
@@ -201,6 +202,7 @@ static void test_operations_are_dealt_out_once(void **state)
 {
     (void)state;
     struct settings settings = ping_settings(7, 3, 777);
+    settings.options.duration_us = 2000000;
     const struct schedule_part uneven[] = {
         {.worker = 0, .first_client = 0, .client_count = 3},
         {.worker = 1, .first_client = 3, .client_count = 2},
@@ -212,27 +214,81 @@ static void test_operations_are_dealt_out_once(void **state)
     check_partition(&settings, uneven, 3);
 }
 
+static unsigned measured_operations(const struct settings *settings, struct schedule_part part, uint64_t first)
+{
+    struct schedule schedule;
+    struct schedule_operation operation;
+    unsigned measured = 0;
+    schedule_init(&schedule, settings, part);
+    for (; schedule_peek(&schedule, &operation); schedule_take(&schedule)) {
+        measured += operation.measured ? 1 : 0;
+        assert_true(operation.measured == (operation.number >= first));
+    }
+    return measured;
+}
+
 static void test_what_is_measured(void **state)
 {
     (void)state;
     struct settings settings = ping_settings(2, 1, 100);
     const struct schedule_part all = {.client_count = 2};
-    struct schedule_operation operation;
     settings.options.warmup_us = 500000;
-    unsigned measured = 0;
-    for (uint64_t k = 0;
-         schedule_operation_at(&settings, &all, k, &operation) && !schedule_is_over(&settings, &operation); k++) {
-        measured += schedule_is_measured(&settings, &operation) ? 1 : 0;
-        assert_true(schedule_is_measured(&settings, &operation) == (k >= 50));
-    }
-    assert_int_equal(measured, 100);
+    assert_int_equal(measured_operations(&settings, all, 50), 100);
     settings.options.count = 30;
-    measured = 0;
-    for (uint64_t k = 0;
-         schedule_operation_at(&settings, &all, k, &operation) && !schedule_is_over(&settings, &operation); k++) {
-        measured += schedule_is_measured(&settings, &operation) ? 1 : 0;
+    assert_int_equal(measured_operations(&settings, all, 50), 30);
+}
+
+/* What is left is the same number whether it is computed or walked, from wherever and up to whenever. */
+static void check_abandon(const struct settings *settings, const struct schedule_part *parts, size_t count)
+{
+    static const uint64_t taken[] = {0, 1, 7, 49, 50, 51, 200, 5000};
+    static const int64_t until_us[] = {-1, 0, 1, 499999, 500000, 777777, 1499999, 1500000, INT64_MAX};
+    for (size_t p = 0; p < count; p++) {
+        for (size_t t = 0; t < sizeof taken / sizeof taken[0]; t++) {
+            for (size_t u = 0; u < sizeof until_us / sizeof until_us[0]; u++) {
+                struct schedule walked;
+                struct schedule_operation operation;
+                uint64_t left = 0;
+                schedule_init(&walked, settings, parts[p]);
+                while (walked.taken < taken[t] && schedule_peek(&walked, &operation)) {
+                    schedule_take(&walked);
+                }
+                struct schedule summed = walked;
+                for (; schedule_peek(&walked, &operation) && operation.due_us < until_us[u]; schedule_take(&walked)) {
+                    left += operation.measured ? 1 : 0;
+                }
+                assert_int_equal(schedule_abandon(&summed, until_us[u]), left);
+                assert_int_equal(summed.taken, walked.taken);
+            }
+        }
     }
-    assert_int_equal(measured, 30);
+}
+
+static void test_what_is_left_is_computed(void **state)
+{
+    (void)state;
+    const struct schedule_part parts[] = {
+        {.worker = 0, .first_client = 0, .client_count = 3},
+        {.worker = 1, .first_client = 3, .client_count = 2},
+        {.worker = 2, .first_client = 5, .client_count = 2},
+    };
+    struct settings settings = ping_settings(7, 3, 777);
+    settings.options.warmup_us = 500000;
+    check_abandon(&settings, parts, 3);
+    settings.options.mode = MODE_CONNECT;
+    settings.threads = 3;
+    check_abandon(&settings, parts, 3);
+    settings.options.count = 100;
+    check_abandon(&settings, parts, 3);
+    settings.shard = (struct plan_shard){.index = 1, .count = 4};
+    check_abandon(&settings, parts, 3);
+    /* A day at 20,000 a second, and nobody has to count to it. */
+    settings = ping_settings(7, 3, 20000);
+    settings.options.duration_us = UINT64_C(86400000000);
+    struct schedule schedule;
+    schedule_init(&schedule, &settings, (struct schedule_part){.client_count = 7});
+    assert_int_equal(schedule_abandon(&schedule, INT64_MAX), 20000 * 86400);
+    assert_int_equal(schedule_abandon(&schedule, INT64_MAX), 0);
 }
 
 static void test_hold_pings_an_even_sample(void **state)
@@ -243,13 +299,16 @@ static void test_hold_pings_an_even_sample(void **state)
     settings.options.channels = 1;
     settings.options.sample = 10;
     settings.options.sample_interval_us = 1000000;
+    settings.options.duration_us = 3000000;
     const struct schedule_part halves[] = {{.first_client = 0, .client_count = 45},
                                            {.first_client = 45, .client_count = 55}};
     unsigned pings[100] = {0};
     for (size_t p = 0; p < 2; p++) {
+        struct schedule schedule;
         struct schedule_operation operation;
-        for (uint64_t k = 0; schedule_operation_at(&settings, &halves[p], k, &operation) && operation.due_us < 3000000;
-             k++) {
+        schedule_init(&schedule, &settings, halves[p]);
+        for (; schedule_peek(&schedule, &operation); schedule_take(&schedule)) {
+            assert_true(operation.measured && operation.due_us < 3000000);
             assert_true(operation.client < halves[p].client_count);
             pings[halves[p].first_client + operation.client]++;
         }
@@ -259,8 +318,10 @@ static void test_hold_pings_an_even_sample(void **state)
     }
     /* A worker without anybody of the sample has nothing to do. */
     const struct schedule_part none = {.first_client = 1, .client_count = 9};
+    struct schedule schedule;
     struct schedule_operation operation;
-    assert_false(schedule_operation_at(&settings, &none, 0, &operation));
+    schedule_init(&schedule, &settings, none);
+    assert_false(schedule_peek(&schedule, &operation));
 }
 
 int main(void)
@@ -275,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_operations_are_dealt_out_once),
         cmocka_unit_test(test_what_is_measured),
+        cmocka_unit_test(test_what_is_left_is_computed),
         cmocka_unit_test(test_hold_pings_an_even_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

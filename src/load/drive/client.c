@@ -1,6 +1,6 @@
 #include "load/drive/client.h"
 
-#include "load/drive/handshake.h"
+#include "load/drive/streams.h"
 #include "sshecho/log.h"
 
 #include <errno.h>
@@ -12,19 +12,26 @@
 
 /* ---- ends ---- */
 
+static uint64_t channel_count(const struct client *client)
+{
+    return client->shared->settings->options.channels;
+}
+
 static enum fault_phase phase_of(const struct client *client)
 {
+    static const enum fault_phase phases[] = {[HANDSHAKE_KEX] = PHASE_KEX,
+                                              [HANDSHAKE_AUTH] = PHASE_AUTH,
+                                              [HANDSHAKE_CHANNELS] = PHASE_CHANNEL,
+                                              [HANDSHAKE_FIRST_ECHO] = PHASE_FIRST_ECHO,
+                                              [HANDSHAKE_DONE] = PHASE_TRAFFIC};
     switch (client->state) {
     case CLIENT_TCP:
         return PHASE_TCP;
-    case CLIENT_KEX:
-        return ssh_get_serverbanner(client->pump.session) == NULL ? PHASE_BANNER : PHASE_KEX;
-    case CLIENT_AUTH:
-        return PHASE_AUTH;
-    case CLIENT_CHANNELS:
-        return PHASE_CHANNEL;
-    case CLIENT_FIRST_ECHO:
-        return PHASE_FIRST_ECHO;
+    case CLIENT_HANDSHAKE:
+        if (client->handshake.stage == HANDSHAKE_KEX && ssh_get_serverbanner(client->pump.session) == NULL) {
+            return PHASE_BANNER;
+        }
+        return phases[client->handshake.stage];
     case CLIENT_CLOSING:
         return PHASE_CLOSE;
     default:
@@ -48,7 +55,7 @@ void client_fail(struct client *client, enum fault fault, const char *what)
         return;
     }
     struct tally *tally = client->shared->tally;
-    const struct target *target = &client->shared->settings->targets[client->target];
+    const struct target *target = &client->shared->settings->targets[client->handshake.target];
     const char *phase = fault_phase_name(phase_of(client));
     char text[FAULT_EXAMPLE_MAX];
     (void)snprintf(text, sizeof text, "connection %llu to %s, %s: %s", (unsigned long long)client->number, target->text,
@@ -65,7 +72,7 @@ void client_fail(struct client *client, enum fault fault, const char *what)
     end(client, fault);
 }
 
-void client_fail_by_session(struct client *client)
+static void fail_by_session(struct client *client)
 {
     ssh_session session = client->pump.session;
     enum fault_phase phase = phase_of(client);
@@ -76,10 +83,7 @@ void client_fail_by_session(struct client *client)
         said = phase == PHASE_KEX ? "it failed, probably for lack of a common algorithm" : "the connection ended";
     }
     char text[FAULT_EXAMPLE_MAX];
-    int status = -1;
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
-        status = client->streams[i].exit_status >= 0 ? client->streams[i].exit_status : status;
-    }
+    int status = streams_exit_status(client->streams, channel_count(client));
     if (status >= 0) {
         (void)snprintf(text, sizeof text, "%s (the channel's exit status was %d)", said, status);
         said = text;
@@ -148,54 +152,88 @@ static void reap(struct ev_loop *loop, ev_prepare *prepare, int revents)
 
 /* ---- pump ---- */
 
-static bool all_closed(const struct client *client)
-{
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
-        if (client->streams[i].handle != NULL && !client->streams[i].remote_closed) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* What the data callbacks found. False when the connection has been failed for it. An EOF alone gets some patience:
- * exit status and CLOSE follow it as a rule, and tell more. */
+/* What the data callbacks found. False when the connection has been failed for it. */
 static bool channels_healthy(struct client *client, bool patient)
 {
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
-        const struct stream *stream = &client->streams[i];
-        if (stream->mismatch) {
-            client_fail(client, FAULT_MISMATCH, stream->complaint != NULL ? stream->complaint : "wrong content");
-            return false;
-        }
-        if (stream->remote_closed || (!patient && stream->remote_eof && !stream->one_way)) {
-            char text[128];
-            (void)snprintf(text, sizeof text, "the peer ended channel %llu (exit status %d)",
-                           (unsigned long long)stream->number, stream->exit_status);
-            client_fail(client, FAULT_CLOSED, text);
-            return false;
-        }
+    char text[FAULT_EXAMPLE_MAX];
+    enum fault fault = streams_find_fault(client->streams, channel_count(client), patient, text, sizeof text);
+    if (fault != FAULT_NONE) {
+        client_fail(client, fault, text);
     }
-    return true;
+    return fault == FAULT_NONE;
+}
+
+static bool has_channels(const struct client *client)
+{
+    return client->state == CLIENT_UP ||
+           (client->state == CLIENT_HANDSHAKE && client->handshake.stage >= HANDSHAKE_FIRST_ECHO);
+}
+
+static void come_up(struct client *client, int64_t now_ns)
+{
+    struct tally *tally = client->shared->tally;
+    const struct stream_shared *times = &client->shared->streams;
+    histogram_record(tally_histogram(tally, HISTOGRAM_HANDSHAKE), (now_ns - client->started_ns) / NS_PER_US);
+    tally->connects_up++;
+    if (times->measure_from_ns == INT64_MAX) {
+        tally->connects_in_ramp++;
+    }
+    if (now_ns >= times->measure_from_ns && now_ns < times->measure_to_ns) {
+        tally->connects_in_measure++;
+    }
+    struct tally_second *second = tally_second_at(tally, (now_ns - times->measure_from_ns) / NS_PER_US);
+    if (second != NULL) {
+        second->handshakes++;
+    }
+    tally_live_add(&tally->live.handshakes, 1);
+    tally_live_add(&tally->live.sessions_up, 1);
+    uint64_t up = atomic_load_explicit(&tally->live.sessions_up, memory_order_relaxed);
+    tally->sessions_up_max = up > tally->sessions_up_max ? up : tally->sessions_up_max;
+    client->was_up = true;
+    client->up_ns = now_ns;
+    client->deadline_ns = INT64_MAX;
+    client->state = CLIENT_UP;
+    client->shared->events->up(client, client->shared->events_data);
+}
+
+/* The handshake as far as it goes now. */
+static void advance(struct client *client)
+{
+    struct handshake *handshake = &client->handshake;
+    const struct handshake_shared *shared = &client->shared->handshake;
+    struct handshake_failure failure;
+    enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
+    if (handshake->stage < HANDSHAKE_FIRST_ECHO) {
+        verdict = handshake_to_channels(handshake, shared, &client->pump, client->streams, &failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON) {
+        if (!channels_healthy(client, true)) {
+            return;
+        }
+        verdict = handshake_first_echo(handshake, shared, client->streams, &failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON) {
+        come_up(client, mono_now().ns);
+    } else if (verdict == HANDSHAKE_FAILED && failure.fault == FAULT_NONE) {
+        fail_by_session(client);
+    } else if (verdict == HANDSHAKE_FAILED) {
+        client_fail(client, failure.fault, failure.text);
+    }
 }
 
 static bool on_turned(struct pump *pump, void *data)
 {
     (void)pump;
     struct client *client = data;
-    if (client->state < CLIENT_FIRST_ECHO && !handshake_to_channels(client)) {
-        return false;
-    }
-    if ((client->state == CLIENT_FIRST_ECHO || client->state == CLIENT_UP) && !channels_healthy(client, true)) {
-        return false;
-    }
-    if (client->state == CLIENT_FIRST_ECHO && !handshake_first_echo(client)) {
+    if (client->state == CLIENT_HANDSHAKE) {
+        advance(client);
+    } else if (client->state == CLIENT_UP && !channels_healthy(client, true)) {
         return false;
     }
     if (client->state == CLIENT_UP) {
         return client->shared->events->turned(client, client->shared->events_data);
     }
-    if (client->state == CLIENT_CLOSING && all_closed(client)) {
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
         end(client, FAULT_NONE);
     }
     return false;
@@ -205,12 +243,12 @@ static void on_dead(struct pump *pump, void *data)
 {
     (void)pump;
     struct client *client = data;
-    if (client->state == CLIENT_CLOSING && all_closed(client)) {
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
         end(client, FAULT_NONE);
-    } else if (client->state >= CLIENT_FIRST_ECHO && client->state <= CLIENT_UP && !channels_healthy(client, false)) {
+    } else if (has_channels(client) && !channels_healthy(client, false)) {
         return; /* what the channels know is the better story */
     } else {
-        client_fail_by_session(client);
+        fail_by_session(client);
     }
 }
 
@@ -225,7 +263,8 @@ static void begin_session(struct client *client)
         client_fail(client, FAULT_LOCAL_LIMIT, "no memory for a session");
         return;
     }
-    if (handshake_set_options(client, session) != 0) {
+    const struct settings *settings = client->shared->settings;
+    if (handshake_set_options(settings, client->handshake.target, client->fd, session) != 0) {
         client_fail(client, FAULT_INTERNAL, ssh_get_error(session));
         ssh_free(session); /* an fd that it only knows as an option stays ours */
         return;
@@ -239,12 +278,12 @@ static void begin_session(struct client *client)
     }
     int fd = client->fd;
     client->fd = -1;
-    client->state = CLIENT_KEX;
+    client->state = CLIENT_HANDSHAKE;
     (void)pump_enter(pump);
     int rc = ssh_connect(session);
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* libssh has made it blocking */
     if (rc == SSH_ERROR || pump_start(pump) != 0) {
-        client_fail_by_session(client);
+        fail_by_session(client);
     }
     pump_leave(pump);
 }
@@ -260,7 +299,7 @@ static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     int64_t now_ns = mono_now().ns;
-    handshake_finish_phase(client, TALLY_TCP, now_ns);
+    handshake_finish_phase(&client->handshake, client->shared->tally, TALLY_TCP, now_ns);
     client->deadline_ns = now_ns + (int64_t)client->shared->settings->options.handshake_timeout_us * NS_PER_US;
     begin_session(client);
 }
@@ -269,16 +308,17 @@ void client_start(struct client *client, int64_t due_ns)
 {
     const struct settings *settings = client->shared->settings;
     client->generation++;
-    client->target = (uint32_t)(client->number % settings->target_count);
     client->due_ns = due_ns;
-    client->started_ns = client->phase_ns = mono_now().ns;
+    client->started_ns = mono_now().ns;
+    handshake_begin(&client->handshake, (uint32_t)(client->number % settings->target_count), client->generation,
+                    client->started_ns);
     client->deadline_ns = client->started_ns + (int64_t)settings->options.connect_timeout_us * NS_PER_US;
     client->was_up = client->keep_unsent = false;
     client->state = CLIENT_TCP;
     client->shared->tally->connects_tried++;
     const struct net_address *local =
         settings->local_count > 0 ? &settings->locals[client->number % settings->local_count] : NULL;
-    client->fd = net_connect(&settings->targets[client->target].address, local);
+    client->fd = net_connect(&settings->targets[client->handshake.target].address, local);
     if (client->fd < 0) {
         client_fail(client, fault_from_errno(errno), strerror(errno));
         return;
@@ -298,7 +338,7 @@ void client_close(struct client *client)
     client->state = CLIENT_CLOSING;
     client->deadline_ns = mono_now().ns + (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
     bool entered = pump_enter(&client->pump); /* or we are in its turn already */
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
+    for (uint64_t i = 0; i < channel_count(client); i++) {
         if (client->streams[i].handle != NULL) {
             (void)ssh_channel_close(client->streams[i].handle); /* sends EOF first */
         }
@@ -324,29 +364,19 @@ void client_kick(struct client *client)
     }
 }
 
-static void check_oldest(struct client *client, int64_t now_ns)
-{
-    int64_t allowed_ns = (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
-        int64_t oldest_ns = stream_oldest_ns(&client->streams[i]);
-        if (oldest_ns != INT64_MAX && now_ns - oldest_ns > allowed_ns) {
-            char text[128];
-            (void)snprintf(text, sizeof text, "no echo on channel %llu for %.1f s",
-                           (unsigned long long)client->streams[i].number,
-                           (double)(now_ns - oldest_ns) / (double)NS_PER_S);
-            client_fail(client, FAULT_ECHO_TIMEOUT, text);
-            return;
-        }
-    }
-}
-
 void client_check_deadlines(struct client *client, int64_t now_ns)
 {
-    if ((client->state == CLIENT_FIRST_ECHO || client->state == CLIENT_UP) && !channels_healthy(client, false)) {
+    char text[FAULT_EXAMPLE_MAX];
+    if (has_channels(client) && !channels_healthy(client, false)) {
         return;
     }
     if (client->state == CLIENT_UP) {
-        check_oldest(client, now_ns);
+        int64_t allowed_ns = (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
+        enum fault fault =
+            streams_find_late(client->streams, channel_count(client), now_ns, allowed_ns, text, sizeof text);
+        if (fault != FAULT_NONE) {
+            client_fail(client, fault, text);
+        }
     }
     if (now_ns < client->deadline_ns) {
         return;
@@ -355,8 +385,7 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
         client_fail(client, FAULT_CONNECT_TIMEOUT, "no TCP connection in time");
     } else if (client->state == CLIENT_CLOSING) {
         client_fail(client, FAULT_CLOSE_TIMEOUT, "the peer did not answer our close in time");
-    } else if (client->state == CLIENT_KEX && ssh_get_serverbanner(client->pump.session) == NULL) {
-        char text[128];
+    } else if (phase_of(client) == PHASE_BANNER) {
         (void)snprintf(text, sizeof text, "no SSH version string in time (%llu other bytes came)",
                        (unsigned long long)client->pump.wire.in_bytes);
         client_fail(client, FAULT_HANDSHAKE_TIMEOUT, text);
@@ -385,20 +414,13 @@ void client_shared_stop(struct client_shared *shared)
 int client_init(struct client *client, struct client_shared *shared, uint64_t number)
 {
     const uint64_t count = shared->settings->options.channels;
-    *client = (struct client){.shared = shared,
-                              .fd = -1,
-                              .number = number,
-                              .fault = FAULT_NONE,
-                              .deadline_ns = INT64_MAX,
-                              .restart_ns = INT64_MAX};
+    *client =
+        (struct client){.shared = shared, .fd = -1, .number = number, .fault = FAULT_NONE, .deadline_ns = INT64_MAX};
     ev_io_init(&client->connecting, on_connected, 0, EV_WRITE);
     client->streams = calloc(count, sizeof *client->streams);
-    client->steps = calloc(count, sizeof *client->steps);
-    if (client->streams == NULL || client->steps == NULL) {
+    if (client->streams == NULL || handshake_init(&client->handshake, count) != 0) {
         free(client->streams);
-        free(client->steps);
         client->streams = NULL;
-        client->steps = NULL;
         return -1;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -413,13 +435,13 @@ void client_destroy(struct client *client)
         return;
     }
     release(client, FAULT_NONE);
-    for (uint64_t i = 0; i < client->shared->settings->options.channels; i++) {
+    ev_timer_stop(client->shared->loop, &client->restart);
+    for (uint64_t i = 0; i < channel_count(client); i++) {
         stream_free(&client->streams[i]);
     }
     free(client->streams);
-    free(client->steps);
     client->streams = NULL;
-    client->steps = NULL;
+    handshake_free(&client->handshake);
     client->state = CLIENT_IDLE;
     client->was_up = false;
 }

@@ -1,15 +1,16 @@
 /*
  * client.h - room: the life of one connection.
  *
- * From connect(2) over key exchange, login and channels to the close, again and again in the same slot. Owns the fd
- * until the pump has it, the session through its pump, and its channels; times each phase and gives each failure its
- * class. Reports upwards through the events that its owner gave it, and knows nothing of modes or threads. All calls
- * from the thread of its loop; none from inside an event but client_start and client_close in `ended`.
+ * From connect(2) over the handshake to the close, again and again in the same slot. Owns the fd until the pump has it,
+ * the session through its pump, its handshake and its channels; gives each failure its class. Reports upwards through
+ * the events that its owner gave it, and knows nothing of modes or threads. All calls from the thread of its loop; none
+ * from inside an event but client_start and client_close in `ended`.
  */
 #ifndef LOAD_DRIVE_CLIENT_H
 #define LOAD_DRIVE_CLIENT_H
 
 #include "load/drive/fault.h"
+#include "load/drive/handshake.h"
 #include "load/drive/login.h"
 #include "load/drive/stream.h"
 #include "load/result/tally.h"
@@ -39,6 +40,7 @@ struct client_shared {
     struct tally *tally;
     struct stream_shared streams;
     struct login_material login;
+    struct handshake_shared handshake;
     const struct client_events *events;
     void *events_data;
     struct client *reap; /* ended connections, freed by `reaper` before the loop waits again */
@@ -48,10 +50,7 @@ struct client_shared {
 enum client_state {
     CLIENT_IDLE,
     CLIENT_TCP,
-    CLIENT_KEX,
-    CLIENT_AUTH,
-    CLIENT_CHANNELS,
-    CLIENT_FIRST_ECHO,
+    CLIENT_HANDSHAKE,
     CLIENT_UP,
     CLIENT_CLOSING,
     CLIENT_ENDING /* on the reap list */
@@ -62,34 +61,31 @@ struct client {
     struct pump pump;
     ev_io connecting;
     enum client_state state;
-    int fd; /* while connecting; -1 otherwise */
-    uint32_t target;
+    int fd;              /* while connecting; -1 otherwise */
     uint32_t generation; /* connections made in this slot */
     uint64_t number;     /* among all connections of the whole run */
 
     int64_t due_ns;      /* when the connection was due, for the latency of connect mode */
     int64_t started_ns;  /* connect(2) */
-    int64_t phase_ns;    /* end of the last finished phase */
     int64_t deadline_ns; /* of the present phase; INT64_MAX when there is none */
     int64_t up_ns;       /* when it came up */
 
-    struct login_state login;
+    struct handshake handshake;
     struct stream *streams; /* [settings->options.channels] */
-    unsigned char *steps;   /* [channels]: how far each has come, see handshake.c */
-    uint32_t first_unready;
 
     enum fault fault; /* how it ended, while CLIENT_ENDING */
     bool was_up;
-    bool keep_unsent;   /* the owner will reconnect: unsent messages stay due */
-    bool counted;       /* the owner's mark: this connection is a measured operation */
-    int64_t restart_ns; /* the owner's: when to start it again; INT64_MAX: not planned */
+    bool keep_unsent; /* the owner will reconnect: unsent messages stay due */
+    bool counted;     /* the owner's mark: this connection is a measured operation */
+    int64_t free_ns;  /* the owner's: since when the slot waits for work */
+    ev_timer restart; /* the owner's: runs while the slot waits for being started again; stopped with the client */
     struct client *reap_next;
 };
 
 void client_shared_start(struct client_shared *shared);
 void client_shared_stop(struct client_shared *shared);
 
-/* 0, or -1 out of memory. first_channel numbers its channels. */
+/* 0, or -1 out of memory. */
 int client_init(struct client *client, struct client_shared *shared, uint64_t number);
 /* Ends whatever is going on at once, without an event, and frees. Safe at any stage, and twice. */
 void client_destroy(struct client *client);
@@ -100,8 +96,6 @@ void client_start(struct client *client, int64_t due_ns);
 void client_close(struct client *client);
 /* Ends it with a fault found by the owner. */
 void client_fail(struct client *client, enum fault fault, const char *what);
-/* The same with the class and the words that follow from the session's own error. */
-void client_fail_by_session(struct client *client);
 /* Looks at the deadlines; to be called every now and then. */
 void client_check_deadlines(struct client *client, int64_t now_ns);
 

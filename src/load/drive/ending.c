@@ -4,37 +4,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "load/plan/schedule.h"
-
-static const struct load_options *options(const struct load_worker *worker)
-{
-    return &worker->settings->options;
-}
-
-void ending_abandon(struct load_worker *worker)
-{
-    struct tally *tally = &worker->tally;
-    uint64_t missing = worker->remaining;
-    worker->remaining = 0;
-    struct schedule_part part = load_worker_part(worker);
-    struct schedule_operation operation;
-    bool stopped = atomic_load(&worker->control->stop);
-    int64_t end_us = (worker->shared.streams.measure_to_ns - atomic_load(&worker->control->gate_ns)) / NS_PER_US;
-    while (options(worker)->rate > 0 && worker->client_count > 0 &&
-           schedule_operation_at(worker->settings, &part, worker->next_operation, &operation) &&
-           !schedule_is_over(worker->settings, &operation) && !(stopped && operation.due_us >= end_us)) {
-        worker->next_operation++;
-        missing += schedule_is_measured(worker->settings, &operation) ? 1 : 0;
-    }
-    if (stopped && options(worker)->rate == 0) {
-        return; /* the user took the rest of the count back */
-    }
-    tally->started += missing;
-    tally->failed += missing;
-    fault_note(&tally->faults, FAULT_NOT_ISSUED, missing, "work was left when the measurement ended");
-    tally_live_add(&tally->live.errors, missing);
-}
-
 /* What window and round trip allow a connection: the most that was ever in flight, once per round trip. The round trip
  * is that of the network or, where something beyond it takes longer (a relay, a far backend, a server that waits), that
  * of a session's first echo, when nothing queued yet. */
@@ -54,17 +23,17 @@ static double window_limit(const struct client *client, uint64_t channels, int64
     return (double)in_flight / ((double)round_trip_us / 1e6);
 }
 
-void ending_measured(struct load_worker *worker)
+void ending_measured(struct client_shared *shared, const struct client *clients, uint64_t count)
 {
-    const struct load_options *o = options(worker);
-    struct tally *tally = &worker->tally;
+    const struct load_options *o = &shared->settings->options;
+    struct tally *tally = shared->tally;
     uint64_t per_session = o->mode == MODE_HOLD                                       ? 1
                            : o->mode == MODE_STREAM && o->direction == DIRECTION_DOWN ? o->channels
                                                                                       : 0;
     int64_t first_echo_us =
         tally_histogram(tally, (enum tally_histogram)(HISTOGRAM_HANDSHAKE_PARTS + (int)TALLY_FIRST_ECHO))->min;
-    for (uint64_t i = 0; i < worker->client_count; i++) {
-        const struct client *client = &worker->clients[i];
+    for (uint64_t i = 0; i < count; i++) {
+        const struct client *client = &clients[i];
         bool up = client_is_up(client);
         tally->sessions_up += up ? 1 : 0;
         tally->started += per_session;
@@ -85,14 +54,14 @@ void ending_measured(struct load_worker *worker)
     }
 }
 
-bool ending_is_quiet(const struct load_worker *worker)
+bool ending_is_quiet(const struct client_shared *shared, const struct client *clients, uint64_t count)
 {
-    for (uint64_t i = 0; i < worker->client_count; i++) {
-        const struct client *client = &worker->clients[i];
+    for (uint64_t i = 0; i < count; i++) {
+        const struct client *client = &clients[i];
         if (client->counted || client->state == CLIENT_CLOSING || client->state == CLIENT_ENDING) {
             return false;
         }
-        for (uint64_t j = 0; j < options(worker)->channels; j++) {
+        for (uint64_t j = 0; j < shared->settings->options.channels; j++) {
             if (stream_waiting(&client->streams[j]) > 0) {
                 return false;
             }
@@ -101,29 +70,15 @@ bool ending_is_quiet(const struct load_worker *worker)
     return true;
 }
 
-bool ending_has_enough(const struct load_worker *worker)
+void ending_give_up(struct client_shared *shared, struct client *clients, uint64_t count)
 {
-    const struct load_options *o = options(worker);
-    const struct tally *tally = &worker->tally;
-    if (o->count == 0 || worker->remaining > 0 ||
-        tally->started != tally->ok + tally->failed + tally->timed_out + tally->unfinished) {
-        return false;
-    }
-    struct schedule_part part = load_worker_part(worker);
-    struct schedule_operation operation;
-    return o->rate == 0 || !schedule_operation_at(worker->settings, &part, worker->next_operation, &operation) ||
-           schedule_is_over(worker->settings, &operation);
-}
-
-void ending_give_up(struct load_worker *worker)
-{
-    for (uint64_t i = 0; i < worker->client_count; i++) {
-        struct client *client = &worker->clients[i];
+    for (uint64_t i = 0; i < count; i++) {
+        struct client *client = &clients[i];
         if (client->counted) {
-            worker->tally.unfinished++;
+            shared->tally->unfinished++;
             client->counted = false;
         }
-        for (uint64_t j = 0; j < options(worker)->channels; j++) {
+        for (uint64_t j = 0; j < shared->settings->options.channels; j++) {
             stream_give_up(&client->streams[j]);
         }
     }

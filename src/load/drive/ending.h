@@ -1,24 +1,22 @@
 /*
- * ending.h - room: how a measurement comes to its end.
+ * ending.h - room: how a measurement ends.
  *
- * What was planned and never begun, what stands when the time is up, what is still outstanding and for how long that is
- * waited for: all so that started = ok + failed + timed out + unfinished. Works on the worker's clients and tally; owns
- * nothing.
+ * What remains to be settled once the measured time is over: what each connection did in it, what is still waited for,
+ * and what is given up. Works on a thread's clients and its tally; owns nothing.
  */
 #ifndef LOAD_DRIVE_ENDING_H
 #define LOAD_DRIVE_ENDING_H
 
-#include "load/drive/worker.h"
+#include "load/drive/client.h"
 
-/* No more work: what the plan still held for the measurement counts as not issued. */
-void ending_abandon(struct load_worker *worker);
-/* The measurement has just ended: notes the sessions that stand, and the modes whose operations are sessions. */
-void ending_measured(struct load_worker *worker);
-/* Whether everything that was begun has come to its end. */
-bool ending_is_quiet(const struct load_worker *worker);
-/* Whether a measurement by count has all it wants. */
-bool ending_has_enough(const struct load_worker *worker);
-/* The drain is over: what is outstanding counts as unfinished. */
-void ending_give_up(struct load_worker *worker);
+#include <stdbool.h>
+#include <stdint.h>
+
+/* At the end of the measured time: who is up, what each connection moved, what its window would have allowed. */
+void ending_measured(struct client_shared *shared, const struct client *clients, uint64_t count);
+/* Nothing is outstanding, and nobody is closing. */
+bool ending_is_quiet(const struct client_shared *shared, const struct client *clients, uint64_t count);
+/* Counts as unfinished what the drain did not settle. */
+void ending_give_up(struct client_shared *shared, struct client *clients, uint64_t count);
 
 #endif

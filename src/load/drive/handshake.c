@@ -1,19 +1,41 @@
 #include "load/drive/handshake.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* How far a channel has come; client->steps. */
+/* How far a channel has come; handshake->steps. */
 enum { STEP_OPEN, STEP_PTY, STEP_REQUEST, STEP_GREETING, STEP_READY };
 
 /* ---- before the connection ---- */
 
-int handshake_set_options(struct client *client, ssh_session session)
+int handshake_init(struct handshake *handshake, uint64_t channels)
+{
+    *handshake = (struct handshake){.steps = calloc(channels, 1)};
+    return handshake->steps == NULL ? -1 : 0;
+}
+
+void handshake_free(struct handshake *handshake)
+{
+    free(handshake->steps);
+    handshake->steps = NULL;
+}
+
+void handshake_begin(struct handshake *handshake, uint32_t target, uint32_t generation, int64_t now_ns)
+{
+    handshake->stage = HANDSHAKE_KEX;
+    handshake->target = target;
+    handshake->generation = generation;
+    handshake->phase_ns = now_ns;
+    handshake->login = (struct login_state){0};
+    handshake->first_unready = 0;
+}
+
+int handshake_set_options(const struct settings *settings, uint32_t target_index, int fd, ssh_session session)
 {
     static const char no_file[] = "/dev/null/none"; /* cannot exist, and costs one failing open */
-    const struct settings *settings = client->shared->settings;
     const struct load_options *o = &settings->options;
-    const struct target *target = &settings->targets[client->target];
+    const struct target *target = &settings->targets[target_index];
     const int no = 0;
     unsigned port = net_port(&target->address);
     uint32_t rekey_s = (uint32_t)(o->rekey_interval_us / (uint64_t)US_PER_S);
@@ -22,7 +44,7 @@ int handshake_set_options(struct client *client, ssh_session session)
     rc |= ssh_options_set(session, SSH_OPTIONS_HOST, target->host);
     rc |= ssh_options_set(session, SSH_OPTIONS_PORT, &port);
     rc |= ssh_options_set(session, SSH_OPTIONS_USER, target->user);
-    rc |= ssh_options_set(session, SSH_OPTIONS_FD, &client->fd);
+    rc |= ssh_options_set(session, SSH_OPTIONS_FD, &fd);
     rc |= ssh_options_set(session, SSH_OPTIONS_COMPRESSION, o->compression);
     if (target->insecure || o->host_key != NULL) {
         /* Else libssh reads both files for every connection, to order its host key algorithms. */
@@ -57,12 +79,23 @@ int handshake_set_options(struct client *client, ssh_session session)
 
 /* ---- phases ---- */
 
-void handshake_finish_phase(struct client *client, enum tally_phase phase, int64_t now_ns)
+void handshake_finish_phase(struct handshake *handshake, struct tally *tally, enum tally_phase phase, int64_t now_ns)
 {
-    histogram_record(
-        tally_histogram(client->shared->tally, (enum tally_histogram)((int)HISTOGRAM_HANDSHAKE_PARTS + (int)phase)),
-        (now_ns - client->phase_ns) / NS_PER_US);
-    client->phase_ns = now_ns;
+    histogram_record(tally_histogram(tally, (enum tally_histogram)((int)HISTOGRAM_HANDSHAKE_PARTS + (int)phase)),
+                     (now_ns - handshake->phase_ns) / NS_PER_US);
+    handshake->phase_ns = now_ns;
+}
+
+static enum handshake_verdict fail(struct handshake_failure *failure, enum fault fault, const char *what)
+{
+    failure->fault = fault;
+    (void)snprintf(failure->text, sizeof failure->text, "%s", what);
+    return HANDSHAKE_FAILED;
+}
+
+static enum handshake_verdict fail_by_session(struct handshake_failure *failure)
+{
+    return fail(failure, FAULT_NONE, "");
 }
 
 static void copy_text(char *out, size_t size, const char *text)
@@ -88,47 +121,40 @@ static void note_negotiated(struct tally_negotiated *n, ssh_session session)
     }
 }
 
-static bool key_exchanged(struct client *client)
+static enum handshake_verdict exchange_keys(struct handshake *handshake, const struct handshake_shared *shared,
+                                            ssh_session session, struct handshake_failure *failure)
 {
-    int rc = ssh_connect(client->pump.session);
-    if (rc == SSH_AGAIN) {
-        return false;
-    }
+    int rc = ssh_connect(session);
     if (rc != SSH_OK) {
-        client_fail_by_session(client);
-        return false;
+        return rc == SSH_AGAIN ? HANDSHAKE_WAITS : fail_by_session(failure);
     }
-    handshake_finish_phase(client, TALLY_BANNER_KEX, mono_now().ns);
-    char error[FAULT_EXAMPLE_MAX];
-    if (!login_check_host_key(&client->shared->login, client->target, client->pump.session, error, sizeof error)) {
-        client_fail(client, FAULT_HOST_KEY, error);
-        return false;
+    handshake_finish_phase(handshake, shared->tally, TALLY_BANNER_KEX, mono_now().ns);
+    if (!login_check_host_key(shared->login, handshake->target, session, failure->text, sizeof failure->text)) {
+        failure->fault = FAULT_HOST_KEY;
+        return HANDSHAKE_FAILED;
     }
-    note_negotiated(&client->shared->tally->negotiated, client->pump.session);
-    client->login = (struct login_state){0};
-    client->state = CLIENT_AUTH;
-    return true;
+    note_negotiated(&shared->tally->negotiated, session);
+    handshake->stage = HANDSHAKE_AUTH;
+    return HANDSHAKE_GOES_ON;
 }
 
-static bool logged_in(struct client *client)
+static enum handshake_verdict log_in(struct handshake *handshake, const struct handshake_shared *shared,
+                                     ssh_session session, struct handshake_failure *failure)
 {
-    int rc = login_step(&client->shared->login, &client->login, client->pump.session);
+    int rc = login_step(shared->login, &handshake->login, session);
     if (rc == SSH_AUTH_AGAIN) {
-        return false;
+        return HANDSHAKE_WAITS;
     }
     if (rc == SSH_AUTH_DENIED) {
-        client_fail(client, FAULT_AUTHENTICATION, ssh_get_error(client->pump.session));
-        return false;
+        return fail(failure, FAULT_AUTHENTICATION, ssh_get_error(session));
     }
     if (rc != SSH_AUTH_SUCCESS) {
-        client_fail_by_session(client);
-        return false;
+        return fail_by_session(failure);
     }
-    handshake_finish_phase(client, TALLY_AUTH, mono_now().ns);
-    client->first_unready = 0;
-    memset(client->steps, STEP_OPEN, client->shared->settings->options.channels);
-    client->state = CLIENT_CHANNELS;
-    return true;
+    handshake_finish_phase(handshake, shared->tally, TALLY_AUTH, mono_now().ns);
+    memset(handshake->steps, STEP_OPEN, shared->settings->options.channels);
+    handshake->stage = HANDSHAKE_CHANNELS;
+    return HANDSHAKE_GOES_ON;
 }
 
 static int request(const struct settings *settings, ssh_channel handle)
@@ -144,157 +170,131 @@ static int request(const struct settings *settings, ssh_channel handle)
     return SSH_ERROR;
 }
 
+/* What an answer of libssh to a channel's step means. */
+static enum handshake_verdict judge(int rc, enum fault fault, const struct pump *pump,
+                                    struct handshake_failure *failure)
+{
+    if (rc == SSH_OK) {
+        return HANDSHAKE_GOES_ON;
+    }
+    if (rc == SSH_AGAIN) {
+        return HANDSHAKE_WAITS;
+    }
+    const char *said = ssh_get_error(pump->session);
+    if (!pump_is_alive(pump) || strstr(said, "SSH_MSG_DISCONNECT") != NULL) {
+        return fail_by_session(failure);
+    }
+    return fail(failure, fault, said);
+}
+
+/* One channel towards its request granted. */
+static enum handshake_verdict prepare_channel(struct handshake *handshake, const struct settings *settings,
+                                              struct pump *pump, struct stream *stream, unsigned char *step,
+                                              struct handshake_failure *failure)
+{
+    enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
+    if (*step == STEP_OPEN && stream->handle == NULL) {
+        ssh_channel handle = ssh_channel_new(pump->session);
+        if (handle == NULL || stream_attach(stream, pump, handle, handshake->generation) != 0) {
+            return fail(failure, FAULT_INTERNAL, "no memory for a channel");
+        }
+    }
+    if (*step == STEP_OPEN) {
+        verdict = judge(ssh_channel_open_session(stream->handle), FAULT_CHANNEL, pump, failure);
+        if (verdict == HANDSHAKE_GOES_ON) {
+            *step = settings->options.pty ? STEP_PTY : STEP_REQUEST;
+        }
+    }
+    if (*step == STEP_PTY) {
+        verdict = judge(ssh_channel_request_pty(stream->handle), FAULT_REQUEST, pump, failure);
+        if (verdict == HANDSHAKE_GOES_ON) {
+            *step = STEP_REQUEST;
+        }
+    }
+    if (*step == STEP_REQUEST) {
+        verdict = judge(request(settings, stream->handle), FAULT_REQUEST, pump, failure);
+        if (verdict == HANDSHAKE_GOES_ON) {
+            *step = STEP_GREETING;
+        }
+    }
+    return verdict;
+}
+
+static enum handshake_verdict open_channels(struct handshake *handshake, const struct handshake_shared *shared,
+                                            struct pump *pump, struct stream *streams,
+                                            struct handshake_failure *failure)
+{
+    const uint64_t count = shared->settings->options.channels;
+    bool all = true;
+    for (uint64_t i = handshake->first_unready; i < count; i++) {
+        enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
+        if (handshake->steps[i] < STEP_GREETING) {
+            verdict = prepare_channel(handshake, shared->settings, pump, &streams[i], &handshake->steps[i], failure);
+        }
+        if (verdict == HANDSHAKE_FAILED) {
+            return verdict;
+        }
+        all = all && verdict == HANDSHAKE_GOES_ON;
+        if (all) {
+            handshake->first_unready = (uint32_t)i + 1;
+        }
+    }
+    if (!all) {
+        return HANDSHAKE_WAITS;
+    }
+    handshake_finish_phase(handshake, shared->tally, TALLY_CHANNEL, mono_now().ns);
+    handshake->first_unready = 0;
+    handshake->stage = HANDSHAKE_FIRST_ECHO;
+    return HANDSHAKE_GOES_ON;
+}
+
+enum handshake_verdict handshake_to_channels(struct handshake *handshake, const struct handshake_shared *shared,
+                                             struct pump *pump, struct stream *streams,
+                                             struct handshake_failure *failure)
+{
+    enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
+    if (handshake->stage == HANDSHAKE_KEX) {
+        verdict = exchange_keys(handshake, shared, pump->session, failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON && handshake->stage == HANDSHAKE_AUTH) {
+        verdict = log_in(handshake, shared, pump->session, failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON && handshake->stage == HANDSHAKE_CHANNELS) {
+        verdict = open_channels(handshake, shared, pump, streams, failure);
+    }
+    return verdict;
+}
+
 static bool one_way(const struct settings *settings)
 {
     return settings->options.mode == MODE_STREAM && settings->options.direction != DIRECTION_BOTH;
 }
 
-static void channel_failed(struct client *client, bool opening)
-{
-    ssh_session session = client->pump.session;
-    const char *said = ssh_get_error(session);
-    enum fault fault = opening ? FAULT_CHANNEL : FAULT_REQUEST;
-    if (!pump_is_alive(&client->pump) || strstr(said, "SSH_MSG_DISCONNECT") != NULL) {
-        client_fail_by_session(client);
-    } else {
-        client_fail(client, fault, said);
-    }
-}
-
-/* One channel towards its request granted. False when it waits for the peer, or has failed. */
-static bool prepare_channel(struct client *client, uint64_t index)
-{
-    const struct settings *settings = client->shared->settings;
-    struct stream *stream = &client->streams[index];
-    unsigned char *step = &client->steps[index];
-    if (*step == STEP_OPEN) {
-        if (stream->handle == NULL) {
-            ssh_channel handle = ssh_channel_new(client->pump.session);
-            if (handle == NULL || stream_attach(stream, &client->pump, handle, client->generation) != 0) {
-                client_fail(client, FAULT_INTERNAL, "no memory for a channel");
-                return false;
-            }
-        }
-        int rc = ssh_channel_open_session(stream->handle);
-        if (rc != SSH_OK) {
-            if (rc != SSH_AGAIN) {
-                channel_failed(client, true);
-            }
-            return false;
-        }
-        *step = settings->options.pty ? STEP_PTY : STEP_REQUEST;
-    }
-    if (*step == STEP_PTY) {
-        int rc = ssh_channel_request_pty(stream->handle);
-        if (rc != SSH_OK) {
-            if (rc != SSH_AGAIN) {
-                channel_failed(client, false);
-            }
-            return false;
-        }
-        *step = STEP_REQUEST;
-    }
-    if (*step == STEP_REQUEST) {
-        int rc = request(settings, stream->handle);
-        if (rc != SSH_OK) {
-            if (rc != SSH_AGAIN) {
-                channel_failed(client, false);
-            }
-            return false;
-        }
-        *step = STEP_GREETING;
-    }
-    return true;
-}
-
-static bool channels_stand(struct client *client)
-{
-    const uint64_t count = client->shared->settings->options.channels;
-    bool all = true;
-    for (uint64_t i = client->first_unready; i < count && client->state == CLIENT_CHANNELS; i++) {
-        if (client->steps[i] < STEP_GREETING && !prepare_channel(client, i)) {
-            all = false;
-        } else if (all) {
-            client->first_unready = (uint32_t)i + 1;
-        }
-    }
-    if (!all || client->state != CLIENT_CHANNELS) {
-        return false;
-    }
-    handshake_finish_phase(client, TALLY_CHANNEL, mono_now().ns);
-    client->first_unready = 0;
-    client->state = CLIENT_FIRST_ECHO;
-    return true;
-}
-
-bool handshake_to_channels(struct client *client)
-{
-    if (client->state == CLIENT_KEX && !key_exchanged(client)) {
-        return false;
-    }
-    if (client->state == CLIENT_AUTH && !logged_in(client)) {
-        return false;
-    }
-    return client->state == CLIENT_CHANNELS && channels_stand(client);
-}
-
-static void come_up(struct client *client, int64_t now_ns)
-{
-    struct tally *tally = client->shared->tally;
-    histogram_record(tally_histogram(tally, HISTOGRAM_HANDSHAKE), (now_ns - client->started_ns) / NS_PER_US);
-    tally->connects_up++;
-    if (client->shared->streams.measure_from_ns == INT64_MAX) {
-        tally->connects_in_ramp++;
-    }
-    if (now_ns >= client->shared->streams.measure_from_ns && now_ns < client->shared->streams.measure_to_ns) {
-        tally->connects_in_measure++;
-    }
-    struct tally_second *second =
-        tally_second_at(tally, (now_ns - client->shared->streams.measure_from_ns) / NS_PER_US);
-    if (second != NULL) {
-        second->handshakes++;
-    }
-    tally_live_add(&tally->live.handshakes, 1);
-    tally_live_add(&tally->live.sessions_up, 1);
-    uint64_t up = atomic_load_explicit(&tally->live.sessions_up, memory_order_relaxed);
-    tally->sessions_up_max = up > tally->sessions_up_max ? up : tally->sessions_up_max;
-    client->was_up = true;
-    client->up_ns = now_ns;
-    client->deadline_ns = INT64_MAX;
-    client->state = CLIENT_UP;
-    client->shared->events->up(client, client->shared->events_data);
-}
-
 /* The greeting goes ahead of messages that are due already: it is queued on a stream that has nothing else, or, after
  * a reconnect, simply counts as the first message to wait for. */
-bool handshake_first_echo(struct client *client)
+enum handshake_verdict handshake_first_echo(struct handshake *handshake, const struct handshake_shared *shared,
+                                            struct stream *streams, struct handshake_failure *failure)
 {
-    const struct settings *settings = client->shared->settings;
-    const uint64_t count = settings->options.channels;
+    const uint64_t count = shared->settings->options.channels;
+    const bool silent = one_way(shared->settings);
     bool all = true;
-    for (uint64_t i = 0; i < count; i++) {
-        struct stream *stream = &client->streams[i];
-        if (one_way(settings)) {
-            client->steps[i] = STEP_READY;
-            continue;
-        }
-        if (client->steps[i] == STEP_GREETING) {
-            client->steps[i] = STEP_READY;
+    for (uint64_t i = 0; i < count && !silent; i++) {
+        struct stream *stream = &streams[i];
+        if (handshake->steps[i] == STEP_GREETING) {
+            handshake->steps[i] = STEP_READY;
             if (stream_waiting(stream) == 0 && !stream_queue(stream, mono_now().ns, false, true)) {
-                client_fail(client, FAULT_INTERNAL, "no memory for a message");
-                return false;
+                return fail(failure, FAULT_INTERNAL, "no memory for a message");
             }
         }
         (void)stream_send(stream);
         all = all && (stream->greeted || stream->completed > 0);
     }
     if (!all) {
-        return false;
+        return HANDSHAKE_WAITS;
     }
-    int64_t now_ns = mono_now().ns;
-    if (!one_way(settings)) {
-        handshake_finish_phase(client, TALLY_FIRST_ECHO, now_ns);
+    if (!silent) {
+        handshake_finish_phase(handshake, shared->tally, TALLY_FIRST_ECHO, mono_now().ns);
     }
-    come_up(client, now_ns);
-    return true;
+    handshake->stage = HANDSHAKE_DONE;
+    return HANDSHAKE_GOES_ON;
 }

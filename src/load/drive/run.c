@@ -21,8 +21,8 @@ struct run {
     ev_timer start_timer;
     struct progress progress;
     unsigned signals;
-    mono_time began, opened;
-    int64_t opened_us; /* since 1970 */
+    mono_time began, ready, opened; /* ready: every session stood or had failed */
+    int64_t opened_us;              /* since 1970 */
 };
 
 static int64_t wall_clock_us(void)
@@ -37,6 +37,13 @@ static void wake_all(struct run *run)
     for (unsigned i = 0; i < run->started; i++) {
         load_worker_wake(&run->workers[i]);
     }
+}
+
+/* From whichever thread gave a slot back; `thread` runs, since it has asked for one. */
+static void on_slot_free(unsigned thread, void *data)
+{
+    struct run *run = data;
+    load_worker_wake(&run->workers[thread]);
 }
 
 static void open_gate(struct run *run)
@@ -70,6 +77,7 @@ static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
         return;
     }
     if (atomic_load(&run->control.ready) == run->started && run->opened.ns == 0 && !ev_is_active(&run->start_timer)) {
+        run->ready = mono_now();
         int64_t early_us = run->settings->start_at_us - wall_clock_us();
         if (run->settings->start_at_us > 0 && early_us > 0) {
             ev_timer_set(&run->start_timer, (double)early_us / 1e6, 0.0);
@@ -115,7 +123,7 @@ static void gather(struct run *run, struct result *result)
     mono_time end = mono_now();
     int64_t measured_ns = 0;
     for (unsigned i = 0; i < run->started; i++) {
-        const struct stream_shared *times = &run->workers[i].shared.streams;
+        const struct stream_shared *times = &run->workers[i].traffic.shared.streams;
         int64_t ns = times->measure_to_ns - times->measure_from_ns;
         measured_ns = ns > measured_ns ? ns : measured_ns;
         (void)tally_merge(&result->tally, &run->workers[i].tally);
@@ -133,11 +141,15 @@ static void gather(struct run *run, struct result *result)
         run->opened = end;
         run->opened_us = wall_clock_us();
     }
+    if (run->ready.ns == 0) {
+        run->ready = run->opened;
+    }
     result->started_at_us = run->opened_us;
     if (settings->start_at_us > 0) {
         result->start_skew_us = run->opened_us - settings->start_at_us;
     }
-    result->ramp_s = mono_s_between(run->began, run->opened);
+    result->ramp_s = mono_s_between(run->began, run->ready);
+    result->wait_s = mono_s_between(run->ready, run->opened);
     double rest_s = mono_s_between(run->opened, end) - result->warmup_s - result->seconds;
     result->drain_s = rest_s > 0.0 ? rest_s : 0.0;
 }
@@ -148,7 +160,8 @@ int run_load(const struct settings *settings, struct result *result, char *error
     int rc = 0;
     run.loop = ev_default_loop(EVFLAG_AUTO);
     run.workers = calloc(settings->threads, sizeof *run.workers);
-    if (run.loop == NULL || run.workers == NULL) {
+    if (run.loop == NULL || run.workers == NULL ||
+        slots_init(&run.control.slots, settings->connecting, settings->threads, on_slot_free, &run) != 0) {
         (void)snprintf(error, error_size, "out of memory");
         free(run.workers);
         return -1;
@@ -182,6 +195,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
         load_worker_free(&run.workers[i]);
     }
     free(run.workers);
+    slots_destroy(&run.control.slots);
     ev_signal_stop(run.loop, &run.interrupt);
     ev_signal_stop(run.loop, &run.terminate);
     ev_async_stop(run.loop, &run.control.changed);

@@ -45,12 +45,12 @@ static void count_bytes(struct stream *stream, int64_t now_ns, uint64_t bytes)
 
 static void complete(struct stream *stream, const struct stream_message *message, int64_t now_ns)
 {
-    stream->completed++;
     stream->progress_ns = now_ns;
     if (message->greeting) {
         stream->greeted = true;
         return;
     }
+    stream->completed++;
     struct tally *tally = stream->shared->tally;
     int64_t latency_us = (now_ns - message->due_ns) / NS_PER_US;
     tally_live_add(&tally->live.echoes, 1);
@@ -262,7 +262,7 @@ int64_t stream_oldest_ns(const struct stream *stream)
 
 /* ---- what goes out ---- */
 
-static bool make_room(struct stream *stream)
+bool stream_has_room(struct stream *stream)
 {
     uint32_t waiting = stream_waiting(stream);
     if (waiting < stream->ring_size) {
@@ -287,7 +287,7 @@ static bool make_room(struct stream *stream)
 
 bool stream_queue(struct stream *stream, int64_t due_ns, bool measured, bool greeting)
 {
-    if (!make_room(stream)) {
+    if (!stream_has_room(stream)) {
         return false;
     }
     const struct settings *settings = stream->shared->settings;
@@ -354,10 +354,13 @@ static void finish_one_way(struct stream *stream, uint32_t taken)
     }
 }
 
-bool stream_send(struct stream *stream)
+static bool send_some(struct stream *stream, bool only_begun)
 {
     struct tally *tally = stream->shared->tally;
     while (stream->unsent != stream->tail && stream->handle != NULL && !stream->mismatch) {
+        if (only_begun && stream->unsent_left == 0) {
+            return false;
+        }
         if (stream->unsent_left == 0 && stream->unsent - stream->head >= stream->shared->outstanding_most) {
             return false; /* an answer makes room */
         }
@@ -386,4 +389,14 @@ bool stream_send(struct stream *stream)
         }
     }
     return false;
+}
+
+bool stream_send(struct stream *stream)
+{
+    return send_some(stream, false);
+}
+
+bool stream_send_begun(struct stream *stream)
+{
+    return send_some(stream, true);
 }

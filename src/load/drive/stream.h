@@ -63,7 +63,7 @@ struct stream {
     uint64_t most_in_flight; /* bytes */
 
     int64_t progress_ns; /* last message answered, or the connection's begin */
-    uint64_t completed;  /* messages on this connection */
+    uint64_t completed;  /* messages on this connection, its greeting not counted */
     bool one_way;        /* stream up: a message is done when it is written */
     bool greeted;        /* the greeting came back */
     bool remote_closed;  /* the peer sent CLOSE */
@@ -83,10 +83,14 @@ int stream_attach(struct stream *stream, struct pump *pump, ssh_channel handle, 
  * issued. `complaint` explains the latter. */
 void stream_detach(struct stream *stream, enum fault fault, bool keep_unsent);
 
-/* One more message, due at due_ns. False when STREAM_MESSAGES_MAX is reached (nothing is counted then). */
+/* Whether one more message can be queued: not at STREAM_MESSAGES_MAX, or out of memory. */
+bool stream_has_room(struct stream *stream);
+/* One more message, due at due_ns. False where there is no room (nothing is counted then). */
 bool stream_queue(struct stream *stream, int64_t due_ns, bool measured, bool greeting);
 /* Writes what is due and may be written. True when output was held back because of the cap. */
 bool stream_send(struct stream *stream);
+/* The same for the rest of a message that has been sent in part; nothing new is begun. */
+bool stream_send_begun(struct stream *stream);
 
 /* Ends what is outstanding as unfinished, at the end of the run. */
 void stream_give_up(struct stream *stream);

@@ -1,27 +1,65 @@
 /*
  * traffic.h - room: what each mode does with its sessions.
  *
- * The decisions of a worker that depend on the mode: what is sent when, when a connection is closed and opened again,
- * and which operations count as what. Works on the worker's clients and tally; owns nothing.
+ * Owns the clients of a thread, and decides by mode what is sent when, when a connection is closed and opened again,
+ * and which operations count as what. Told by its owner when traffic begins and ends; tells it through events when a
+ * first connection is settled and when something may have been the last operation. Knows no threads.
  */
 #ifndef LOAD_DRIVE_TRAFFIC_H
 #define LOAD_DRIVE_TRAFFIC_H
 
-#include "load/drive/worker.h"
+#include "load/drive/client.h"
+#include "load/plan/schedule.h"
 
-/* The events of the worker's clients; their data is the worker. */
-extern const struct client_events traffic_events;
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/* The gate has opened: traffic may flow. */
-void traffic_begin(struct load_worker *worker);
-/* Issues what the plan says is due, and arms the timer for what comes next. */
-void traffic_issue_due(struct load_worker *worker);
-/* A slot whose restart_ns has come. */
-void traffic_restart(struct load_worker *worker, struct client *client);
+struct traffic_events {
+    void (*settled)(void *data); /* the first connection of a client has come up, or has failed */
+    void (*enough)(void *data);  /* a measurement by count has all it wants */
+};
 
-/* worker.c, for traffic.c: a client of the ramp has come up or failed. */
-void load_worker_settled(struct load_worker *worker, bool up);
-/* worker.c: ends a measurement by count as soon as it has all it wants. */
-void load_worker_check_count(struct load_worker *worker);
+struct traffic {
+    struct client_shared shared;
+    struct client *clients;
+    uint64_t client_count;
+    uint64_t first_client; /* number of clients[0] in the whole run */
+    struct schedule schedule;
+    ev_io due; /* timerfd: the next operation is due */
+    int due_fd;
+    bool open;     /* an open loop */
+    bool flows;    /* between traffic_begin and traffic_end */
+    bool by_count; /* the measured time ends by count, and has not yet */
+    int64_t gate_ns;
+    uint64_t remaining; /* closed loop with a count */
+    uint64_t alive;     /* clients that are up, on their way, or will be started again */
+    int64_t came_up_ns; /* when the last session came up */
+    const struct traffic_events *events;
+    void *events_data;
+};
+
+/* 0, or -1 with a sentence. The tally, the loop and the events must outlive it. */
+int traffic_init(struct traffic *traffic, const struct settings *settings, unsigned worker, struct ev_loop *loop,
+                 struct tally *tally, const struct traffic_events *events, void *events_data, char *error,
+                 size_t error_size);
+void traffic_free(struct traffic *traffic);
+/* In the thread of the loop, before anything else and after everything else. */
+void traffic_start(struct traffic *traffic);
+void traffic_stop(struct traffic *traffic);
+
+/* The ramp: the first connection of client `index`. */
+void traffic_connect(struct traffic *traffic, uint64_t index, int64_t due_ns);
+/* These first connections are not tried at all. */
+void traffic_skip(struct traffic *traffic, uint64_t clients);
+/* The gate opened at gate_ns: traffic may flow. */
+void traffic_begin(struct traffic *traffic, int64_t gate_ns);
+/* Nothing new is begun from now on. What is left of the work counts as failed; when the user ended the run
+ * (`stopped`), only what was due by then. */
+void traffic_end(struct traffic *traffic, bool stopped);
+/* Looks at deadlines; to be called every now and then. */
+void traffic_look(struct traffic *traffic, int64_t now_ns);
+/* Whether nobody is left, or will come, who could do anything. */
+bool traffic_is_dead(const struct traffic *traffic, int64_t now_ns);
 
 #endif

@@ -1,17 +1,13 @@
 #include "load/drive/worker.h"
 
 #include "load/drive/ending.h"
-#include "load/drive/traffic.h"
-#include "load/plan/schedule.h"
-#include "sshecho/log.h"
+#include "load/plan/plan.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 /* How often deadlines are looked at, and how often in the drain, where everybody waits for it. */
 #define TICK_S 0.1
@@ -52,35 +48,39 @@ static void become_ready(struct load_worker *worker)
 
 static void ramp_step(struct load_worker *worker)
 {
-    const struct load_options *o = &worker->settings->options;
-    uint64_t cap =
-        o->connecting == 0 ? UINT64_MAX : plan_share(o->connecting, worker->settings->threads, worker->index);
-    if (cap == 0) {
-        cap = 1;
-    }
-    while (worker->phase == WORKER_RAMP && worker->ramp_next < worker->client_count && worker->connecting < cap) {
-        int64_t due_ns = worker->ramp_from_ns + plan_ramp_us(worker->first_client + worker->ramp_next,
-                                                             worker->settings->connections_total, o->ramp_us) *
+    const struct settings *settings = worker->settings;
+    const struct traffic *traffic = &worker->traffic;
+    while (worker->phase == WORKER_RAMP && worker->ramp_next < traffic->client_count) {
+        int64_t due_ns = worker->ramp_from_ns + plan_ramp_us(traffic->first_client + worker->ramp_next,
+                                                             settings->connections_total, settings->options.ramp_us) *
                                                     NS_PER_US;
         if (due_ns > mono_now().ns) {
             set_phase_timer(worker, due_ns);
             return;
         }
-        worker->connecting++;
-        worker->alive++;
-        client_start(&worker->clients[worker->ramp_next++], due_ns);
+        if (!slots_take(&worker->control->slots, worker->index)) {
+            return; /* on_wake goes on */
+        }
+        traffic_connect(&worker->traffic, worker->ramp_next++, due_ns);
     }
 }
 
-void load_worker_settled(struct load_worker *worker, bool up)
+static void ramp_settle(struct load_worker *worker, uint64_t clients)
 {
-    (void)up;
-    worker->connecting--;
-    worker->settled++;
-    if (worker->settled == worker->client_count) {
+    worker->settled += clients;
+    if (worker->settled == worker->traffic.client_count) {
         become_ready(worker);
     } else {
         ramp_step(worker);
+    }
+}
+
+static void on_settled(void *data)
+{
+    struct load_worker *worker = data;
+    slots_give(&worker->control->slots, worker->index);
+    if (worker->phase == WORKER_RAMP) {
+        ramp_settle(worker, 1);
     }
 }
 
@@ -90,36 +90,26 @@ static void ramp_watch(struct load_worker *worker, int64_t now_ns)
 {
     const struct load_options *o = &worker->settings->options;
     int64_t patience_ns = (int64_t)(o->connect_timeout_us + o->handshake_timeout_us) * NS_PER_US;
-    uint64_t ramp_part = worker->client_count - worker->ramp_next;
-    if (worker->tally.connects_up > 0 || worker->settled == 0 || ramp_part == 0 ||
-        now_ns - worker->progress_ns < patience_ns) {
+    uint64_t rest = worker->traffic.client_count - worker->ramp_next;
+    if (worker->tally.connects_up > 0 || worker->settled == 0 || rest == 0 ||
+        now_ns - worker->ramp_from_ns < patience_ns) {
         return;
     }
-    fault_note(&worker->tally.faults, FAULT_NOT_ISSUED, ramp_part, "connections not tried, since none before came up");
-    if (o->rate == 0 && o->count == 0 && o->mode != MODE_HOLD) {
-        worker->tally.started += ramp_part * o->channels;
-        worker->tally.failed += ramp_part * o->channels;
-    }
-    worker->ramp_next = worker->client_count;
-    worker->settled += ramp_part;
-    if (worker->settled == worker->client_count) {
-        become_ready(worker);
-    }
+    worker->ramp_next += rest;
+    traffic_skip(&worker->traffic, rest);
+    ramp_settle(worker, rest);
 }
 
 /* ---- phases of traffic ---- */
 
-static void enter_drain(struct load_worker *worker, int64_t now_ns)
+static void enter_drain(struct load_worker *worker, bool stopped)
 {
-    struct stream_shared *times = &worker->shared.streams;
-    if (times->measure_to_ns > now_ns) {
-        times->measure_to_ns = now_ns;
-    }
+    struct traffic *traffic = &worker->traffic;
     worker->tally.cpu_s = worker->phase == WORKER_MEASURE ? thread_cpu_s() - worker->cpu_from_s : 0.0;
-    ending_abandon(worker);
-    ending_measured(worker);
     worker->phase = WORKER_DRAIN;
-    worker->drain_until_ns = now_ns + (int64_t)worker->settings->options.drain_timeout_us * NS_PER_US;
+    traffic_end(traffic, stopped);
+    ending_measured(&traffic->shared, traffic->clients, traffic->client_count);
+    worker->drain_until_ns = mono_now().ns + (int64_t)worker->settings->options.drain_timeout_us * NS_PER_US;
     ev_timer_stop(worker->loop, &worker->phase_timer);
     ev_timer_stop(worker->loop, &worker->tick);
     ev_timer_set(&worker->tick, 0.0, DRAIN_TICK_S);
@@ -131,23 +121,20 @@ static void enter_measure(struct load_worker *worker)
     worker->phase = WORKER_MEASURE;
     worker->cpu_from_s = thread_cpu_s();
     if (worker->settings->options.count == 0) {
-        set_phase_timer(worker, worker->shared.streams.measure_to_ns);
+        set_phase_timer(worker, worker->traffic.shared.streams.measure_to_ns);
     }
 }
 
 static void open_gate(struct load_worker *worker, int64_t gate_ns)
 {
-    const struct load_options *o = &worker->settings->options;
-    struct stream_shared *times = &worker->shared.streams;
-    times->measure_from_ns = gate_ns + (int64_t)o->warmup_us * NS_PER_US;
-    times->measure_to_ns = o->count > 0 ? INT64_MAX : times->measure_from_ns + (int64_t)o->duration_us * NS_PER_US;
-    if (o->warmup_us > 0) {
-        worker->phase = WORKER_WARMUP;
-        set_phase_timer(worker, times->measure_from_ns);
+    int64_t warmup_ns = (int64_t)worker->settings->options.warmup_us * NS_PER_US;
+    worker->phase = WORKER_WARMUP; /* before the first byte */
+    traffic_begin(&worker->traffic, gate_ns);
+    if (warmup_ns > 0) {
+        set_phase_timer(worker, gate_ns + warmup_ns);
     } else {
         enter_measure(worker);
     }
-    traffic_begin(worker);
 }
 
 static void on_phase_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -156,26 +143,25 @@ static void on_phase_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct load_worker *worker = timer->data;
     int64_t now_ns = mono_now().ns;
-    const struct stream_shared *times = &worker->shared.streams;
+    const struct stream_shared *times = &worker->traffic.shared.streams;
     if (worker->phase == WORKER_RAMP) {
         ramp_step(worker);
     } else if (worker->phase == WORKER_WARMUP && now_ns >= times->measure_from_ns) {
         enter_measure(worker);
     } else if (worker->phase == WORKER_MEASURE && now_ns >= times->measure_to_ns) {
-        enter_drain(worker, now_ns);
+        enter_drain(worker, false);
     } else if (worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) {
         set_phase_timer(worker, worker->phase == WORKER_WARMUP ? times->measure_from_ns : times->measure_to_ns);
     }
 }
 
-void load_worker_check_count(struct load_worker *worker)
+static void on_enough(void *data)
 {
-    if (worker->phase == WORKER_MEASURE && worker->shared.streams.measure_to_ns == INT64_MAX &&
-        ending_has_enough(worker)) {
-        worker->shared.streams.measure_to_ns = mono_now().ns;
-        ev_feed_event(worker->loop, &worker->phase_timer, EV_TIMER);
-    }
+    struct load_worker *worker = data;
+    ev_feed_event(worker->loop, &worker->phase_timer, EV_TIMER);
 }
+
+static const struct traffic_events traffic_events = {.settled = on_settled, .enough = on_enough};
 
 static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
 {
@@ -184,37 +170,14 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
     struct load_worker *worker = async->data;
     int64_t gate_ns = atomic_load(&worker->control->gate_ns);
     if (atomic_load(&worker->control->stop)) {
-        if (worker->phase == WORKER_RAMP || worker->phase == WORKER_READY) {
-            worker->shared.streams.measure_from_ns = worker->shared.streams.measure_to_ns = mono_now().ns;
-            worker->ramp_next = worker->client_count;
-        }
         if (worker->phase < WORKER_DRAIN) {
-            enter_drain(worker, mono_now().ns);
+            enter_drain(worker, true);
         }
+    } else if (worker->phase == WORKER_RAMP) {
+        ramp_step(worker);
     } else if (gate_ns != 0 && worker->phase == WORKER_READY) {
         open_gate(worker, gate_ns);
     }
-}
-
-static void on_schedule(struct ev_loop *loop, ev_io *io, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct load_worker *worker = io->data;
-    uint64_t expirations;
-    (void)!read(worker->schedule_fd, &expirations, sizeof expirations);
-    traffic_issue_due(worker);
-}
-
-static void finish(struct load_worker *worker)
-{
-    ending_give_up(worker);
-    for (uint64_t i = 0; i < worker->client_count; i++) {
-        client_destroy(&worker->clients[i]);
-    }
-    worker->shared.reap = NULL;
-    worker->phase = WORKER_DONE;
-    ev_break(worker->loop, EVBREAK_ALL);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -222,23 +185,20 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct load_worker *worker = timer->data;
+    struct traffic *traffic = &worker->traffic;
     int64_t now_ns = mono_now().ns;
-    for (uint64_t i = 0; i < worker->client_count; i++) {
-        struct client *client = &worker->clients[i];
-        client_check_deadlines(client, now_ns);
-        if (client->state == CLIENT_IDLE && now_ns >= client->restart_ns && worker->phase < WORKER_DRAIN) {
-            traffic_restart(worker, client);
-        }
-    }
+    traffic_look(traffic, now_ns);
     if (worker->phase == WORKER_RAMP) {
         ramp_watch(worker, now_ns);
     }
-    bool traffic = worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE;
-    if (traffic && worker->settings->options.mode != MODE_CONNECT && worker->alive == 0) {
-        enter_drain(worker, now_ns); /* nobody is left to do anything */
+    if ((worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) && traffic_is_dead(traffic, now_ns)) {
+        enter_drain(worker, false);
     }
-    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns || ending_is_quiet(worker))) {
-        finish(worker);
+    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns ||
+                                          ending_is_quiet(&traffic->shared, traffic->clients, traffic->client_count))) {
+        ending_give_up(&traffic->shared, traffic->clients, traffic->client_count);
+        worker->phase = WORKER_DONE;
+        ev_break(worker->loop, EVBREAK_ALL);
     }
 }
 
@@ -247,64 +207,21 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 static void *run(void *argument)
 {
     struct load_worker *worker = argument;
-    const struct load_options *o = &worker->settings->options;
-    client_shared_start(&worker->shared);
-    worker->ramp_from_ns = worker->progress_ns = mono_now().ns;
-    if (o->mode == MODE_CONNECT) {
+    const struct stream_shared *times = &worker->traffic.shared.streams;
+    traffic_start(&worker->traffic);
+    worker->ramp_from_ns = mono_now().ns;
+    if (worker->settings->options.mode == MODE_CONNECT) {
         become_ready(worker);
     } else {
         ramp_step(worker);
     }
     ev_run(worker->loop, 0);
-    struct tally *tally = &worker->tally;
-    double seconds =
-        (double)(worker->shared.streams.measure_to_ns - worker->shared.streams.measure_from_ns) / (double)NS_PER_S;
-    tally->busiest_thread_cpu = seconds > 0.0 ? tally->cpu_s / seconds : 0.0;
-    client_shared_stop(&worker->shared);
+    double seconds = (double)(times->measure_to_ns - times->measure_from_ns) / (double)NS_PER_S;
+    worker->tally.busiest_thread_cpu = seconds > 0.0 ? worker->tally.cpu_s / seconds : 0.0;
+    traffic_stop(&worker->traffic);
     transport_release_buffers();
     announce(worker, &worker->control->done);
     return NULL;
-}
-
-static int prepare(struct load_worker *worker)
-{
-    const struct settings *settings = worker->settings;
-    const struct load_options *o = &settings->options;
-    worker->client_count = plan_share(settings->connections, settings->threads, worker->index);
-    worker->first_client =
-        settings->first_connection + plan_share_start(settings->connections, settings->threads, worker->index);
-    if (o->rate == 0 && o->count > 0) {
-        uint64_t parts = (uint64_t)settings->shard.count * settings->threads;
-        worker->remaining =
-            plan_share(o->count, parts, (uint64_t)settings->shard.index * settings->threads + worker->index);
-    }
-    worker->shared = (struct client_shared){
-        .settings = settings,
-        .loop = worker->loop,
-        .tally = &worker->tally,
-        .streams = {.settings = settings,
-                    .tally = &worker->tally,
-                    .measure_from_ns = INT64_MAX,
-                    .measure_to_ns = INT64_MAX,
-                    .outstanding_most = o->mode == MODE_STREAM ? UINT32_MAX : (uint32_t)o->pipeline,
-                    .messages_are_operations = o->mode == MODE_PING || o->mode == MODE_STREAM},
-        .events = &traffic_events,
-        .events_data = worker,
-    };
-    if (login_prepare(&worker->shared.login, settings, worker->error, sizeof worker->error) != 0) {
-        return -1;
-    }
-    worker->clients = calloc(worker->client_count, sizeof *worker->clients);
-    bool good = worker->clients != NULL;
-    for (uint64_t i = 0; good && i < worker->client_count; i++) {
-        good = client_init(&worker->clients[i], &worker->shared, worker->first_client + i) == 0;
-    }
-    if (!good) {
-        (void)snprintf(worker->error, sizeof worker->error, "out of memory for %llu connections",
-                       (unsigned long long)worker->client_count);
-        return -1;
-    }
-    return 0;
 }
 
 static void prepare_watchers(struct load_worker *worker)
@@ -317,28 +234,23 @@ static void prepare_watchers(struct load_worker *worker)
     ev_timer_start(worker->loop, &worker->tick);
     ev_timer_init(&worker->phase_timer, on_phase_timer, 0.0, 0.0);
     worker->phase_timer.data = worker;
-    ev_io_init(&worker->schedule, on_schedule, worker->schedule_fd, EV_READ);
-    worker->schedule.data = worker;
-    ev_set_priority(&worker->schedule, EV_MAXPRI); /* what is due goes before what has come back */
-    ev_io_start(worker->loop, &worker->schedule);
 }
 
 int load_worker_start(struct load_worker *worker, const struct settings *settings, struct load_control *control,
                       unsigned index)
 {
-    *worker = (struct load_worker){
-        .settings = settings, .control = control, .index = index, .schedule_fd = -1, .phase = WORKER_RAMP};
+    *worker = (struct load_worker){.settings = settings, .control = control, .index = index, .phase = WORKER_RAMP};
     (void)snprintf(worker->error, sizeof worker->error, "out of memory");
     if (tally_init(&worker->tally) != 0) {
         return -1;
     }
     worker->loop = ev_loop_new(EVBACKEND_EPOLL);
-    worker->schedule_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (worker->loop == NULL || worker->schedule_fd < 0) {
-        (void)snprintf(worker->error, sizeof worker->error, "no event loop or timer to be had from the system");
+    if (worker->loop == NULL) {
+        (void)snprintf(worker->error, sizeof worker->error, "no event loop to be had from the system");
         return -1;
     }
-    if (prepare(worker) != 0) {
+    if (traffic_init(&worker->traffic, settings, index, worker->loop, &worker->tally, &traffic_events, worker,
+                     worker->error, sizeof worker->error) != 0) {
         return -1;
     }
     prepare_watchers(worker);
@@ -367,19 +279,10 @@ void load_worker_join(struct load_worker *worker)
 
 void load_worker_free(struct load_worker *worker)
 {
-    for (uint64_t i = 0; worker->clients != NULL && i < worker->client_count; i++) {
-        client_destroy(&worker->clients[i]);
-    }
-    free(worker->clients);
-    if (worker->settings != NULL) {
-        login_release(&worker->shared.login);
-    }
-    if (worker->schedule_fd >= 0) {
-        (void)close(worker->schedule_fd);
-    }
+    traffic_free(&worker->traffic);
     if (worker->loop != NULL) {
         ev_loop_destroy(worker->loop);
     }
     tally_free(&worker->tally);
-    *worker = (struct load_worker){.schedule_fd = -1};
+    *worker = (struct load_worker){0};
 }

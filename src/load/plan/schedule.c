@@ -8,10 +8,22 @@ bool schedule_is_open(const struct settings *settings)
     return o->rate > 0 || (o->mode == MODE_HOLD && o->sample > 0);
 }
 
-/* The sample of hold mode is spread evenly: ping j of each round goes to connection j * connections / sample. */
-static bool hold_operation(const struct settings *settings, const struct schedule_part *part, uint64_t k,
-                           struct schedule_operation *out)
+void schedule_init(struct schedule *schedule, const struct settings *settings, struct schedule_part part)
 {
+    const struct load_options *o = &settings->options;
+    *schedule = (struct schedule){.settings = settings, .part = part};
+    if (o->rate > 0) {
+        schedule->measured_from = plan_first_due_at((int64_t)o->warmup_us, o->rate);
+        schedule->over = o->count > 0 ? schedule->measured_from + o->count
+                                      : plan_first_due_at((int64_t)(o->warmup_us + o->duration_us), o->rate);
+    }
+}
+
+/* The sample of hold mode is spread evenly: ping j of each round goes to connection j * connections / sample. */
+static bool hold_operation(const struct schedule *schedule, struct schedule_operation *out)
+{
+    const struct settings *settings = schedule->settings;
+    const struct schedule_part *part = &schedule->part;
     const uint64_t connections = settings->connections_total;
     const uint64_t interval_us = settings->options.sample_interval_us;
     uint64_t sample = settings->options.sample < connections ? settings->options.sample : connections;
@@ -20,53 +32,93 @@ static bool hold_operation(const struct settings *settings, const struct schedul
     if (end <= first) {
         return false;
     }
-    uint64_t round = k / (end - first);
-    uint64_t j = first + k % (end - first);
+    uint64_t round = schedule->taken / (end - first);
+    uint64_t j = first + schedule->taken % (end - first);
+    const int64_t from_us = (int64_t)settings->options.warmup_us;
+    const int64_t to_us = from_us + (int64_t)settings->options.duration_us;
     out->number = round * sample + j;
     out->due_us = (int64_t)(round * interval_us + j * interval_us / sample);
     out->client = j * connections / sample - part->first_client;
     out->stream = 0;
-    return true;
+    out->measured = out->due_us >= from_us && out->due_us < to_us;
+    return out->due_us < to_us;
 }
 
-bool schedule_operation_at(const struct settings *settings, const struct schedule_part *part, uint64_t k,
-                           struct schedule_operation *out)
+/* In connect mode the workers of all shards take turns; else each has the places of its clients in every round. */
+static uint64_t workers_in_all(const struct settings *settings)
 {
+    return (uint64_t)settings->shard.count * settings->threads;
+}
+
+static uint64_t turn_of(const struct schedule *schedule)
+{
+    return (uint64_t)schedule->settings->shard.index * schedule->settings->threads + schedule->part.worker;
+}
+
+bool schedule_peek(const struct schedule *schedule, struct schedule_operation *out)
+{
+    const struct settings *settings = schedule->settings;
     const struct load_options *o = &settings->options;
+    const uint64_t k = schedule->taken;
     if (o->mode == MODE_HOLD) {
-        return hold_operation(settings, part, k, out);
+        return hold_operation(schedule, out);
     }
     if (o->mode == MODE_CONNECT) {
-        uint64_t workers = (uint64_t)settings->shard.count * settings->threads;
-        out->number = k * workers + (uint64_t)settings->shard.index * settings->threads + part->worker;
+        out->number = k * workers_in_all(settings) + turn_of(schedule);
         out->client = out->stream = 0;
     } else {
-        uint64_t own = part->client_count * o->channels;
-        uint64_t all = settings->connections_total * o->channels;
+        uint64_t own = schedule->part.client_count * o->channels;
         uint64_t place = k % own;
-        out->number = k / own * all + part->first_client * o->channels + place;
+        out->number =
+            k / own * settings->connections_total * o->channels + schedule->part.first_client * o->channels + place;
         out->client = place / o->channels;
         out->stream = place % o->channels;
     }
+    if (out->number >= schedule->over) {
+        return false;
+    }
     out->due_us = plan_due_us(out->number, o->rate);
+    out->measured = out->number >= schedule->measured_from;
     return true;
 }
 
-static uint64_t first_measured(const struct settings *settings)
+void schedule_take(struct schedule *schedule)
 {
-    return plan_first_due_at((int64_t)settings->options.warmup_us, settings->options.rate);
+    schedule->taken++;
 }
 
-bool schedule_is_measured(const struct settings *settings, const struct schedule_operation *operation)
+/* How many of this part's operations come before `number` of the whole run. */
+static uint64_t operations_before(const struct schedule *schedule, uint64_t number)
 {
-    return operation->due_us >= (int64_t)settings->options.warmup_us && !schedule_is_over(settings, operation);
-}
-
-bool schedule_is_over(const struct settings *settings, const struct schedule_operation *operation)
-{
-    const struct load_options *o = &settings->options;
-    if (o->count > 0 && o->rate > 0) {
-        return operation->number >= first_measured(settings) + o->count;
+    const struct settings *settings = schedule->settings;
+    if (settings->options.mode == MODE_CONNECT) {
+        uint64_t workers = workers_in_all(settings);
+        return number / workers + (number % workers > turn_of(schedule) ? 1 : 0);
     }
-    return operation->due_us >= (int64_t)(o->warmup_us + o->duration_us);
+    uint64_t own = schedule->part.client_count * settings->options.channels;
+    uint64_t all = settings->connections_total * settings->options.channels;
+    uint64_t first = schedule->part.first_client * settings->options.channels;
+    uint64_t rest = number % all <= first ? 0 : number % all - first;
+    return number / all * own + (rest < own ? rest : own);
+}
+
+uint64_t schedule_abandon(struct schedule *schedule, int64_t until_us)
+{
+    const struct load_options *o = &schedule->settings->options;
+    if (o->rate == 0) {
+        return 0;
+    }
+    uint64_t until = schedule->over;
+    if (until_us != INT64_MAX) {
+        uint64_t due = plan_first_due_at(until_us, o->rate);
+        until = due < until ? due : until;
+    }
+    uint64_t end = operations_before(schedule, until);
+    if (end <= schedule->taken) {
+        return 0;
+    }
+    uint64_t measured_from = operations_before(schedule, schedule->measured_from);
+    uint64_t begin = schedule->taken > measured_from ? schedule->taken : measured_from;
+    schedule->taken = end;
+    return end > begin ? end - begin : 0;
 }

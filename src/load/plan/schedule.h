@@ -2,7 +2,8 @@
  * schedule.h - room: which operation of the open loop comes when, and where.
  *
  * Every operation of the whole run has a number, a due time and a place that follow from the settings alone; a worker
- * owns those whose place is among its clients. Pure.
+ * owns those whose place is among its clients, and takes them one after the other. What is left is counted by
+ * arithmetic, never one by one. Pure.
  */
 #ifndef LOAD_PLAN_SCHEDULE_H
 #define LOAD_PLAN_SCHEDULE_H
@@ -19,22 +20,32 @@ struct schedule_part {
     uint64_t client_count;
 };
 
+struct schedule {
+    const struct settings *settings;
+    struct schedule_part part;
+    uint64_t taken; /* operations of this part so far */
+    uint64_t measured_from,
+        over; /* numbers in the whole run: [measured_from, over) are measured. Unused in hold mode */
+};
+
 struct schedule_operation {
     uint64_t number; /* in the whole run */
     int64_t due_us;  /* after the start of traffic */
     uint64_t client; /* among the worker's; connect mode: any */
     uint64_t stream; /* of that client */
+    bool measured;
 };
 
 /* Whether operations follow a plan (--rate, or the pings of hold mode) rather than each other. */
 bool schedule_is_open(const struct settings *settings);
 
-/* Operation k (from 0) of the worker; false when it has none at all. due_us never decreases with k. */
-bool schedule_operation_at(const struct settings *settings, const struct schedule_part *part, uint64_t k,
-                           struct schedule_operation *out);
+void schedule_init(struct schedule *schedule, const struct settings *settings, struct schedule_part part);
 
-/* Whether this operation belongs to the measurement, and whether all later ones lie beyond it. */
-bool schedule_is_measured(const struct settings *settings, const struct schedule_operation *operation);
-bool schedule_is_over(const struct settings *settings, const struct schedule_operation *operation);
+/* The next operation of this part; false when there is none within the run. due_us never decreases. */
+bool schedule_peek(const struct schedule *schedule, struct schedule_operation *out);
+void schedule_take(struct schedule *schedule);
+/* Takes all that are due before until_us (INT64_MAX: all there are). Returns how many of them are measured; pings of
+ * hold mode never are. */
+uint64_t schedule_abandon(struct schedule *schedule, int64_t until_us);
 
 #endif

@@ -92,8 +92,12 @@ static void print_head(const struct result *result, FILE *out)
         (void)fprintf(out, ", shard %llu of %llu", (unsigned long long)result->shard_index,
                       (unsigned long long)result->shard_count);
     }
-    (void)fprintf(out, "\nPhases       ramp %.2f s, warm-up %.2f s, measured %.2f s, drain %.2f s\n", result->ramp_s,
-                  result->warmup_s, result->seconds, result->drain_s);
+    (void)fprintf(out, "\nPhases       ramp %.2f s, ", result->ramp_s);
+    if (result->start_skew_us != RESULT_SKEW_NONE) {
+        (void)fprintf(out, "wait %.2f s, ", result->wait_s);
+    }
+    (void)fprintf(out, "warm-up %.2f s, measured %.2f s, drain %.2f s\n", result->warmup_s, result->seconds,
+                  result->drain_s);
     if (result->start_skew_us != RESULT_SKEW_NONE) {
         (void)fprintf(out, "Start skew   %.3f ms\n", (double)result->start_skew_us / 1e3);
     }

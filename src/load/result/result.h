@@ -29,6 +29,7 @@ struct result {
     uint64_t shard_index, shard_count;         /* of the run; index from 1, 0 after a merge */
     uint64_t shards_merged;                    /* results in this one: 1, or more after a merge */
     double ramp_s, warmup_s, seconds, drain_s; /* lengths of the phases; seconds is the measurement */
+    double wait_s;                             /* between ramp and traffic, for --start-at or for other shards */
     json_t *about; /* owned: program, command, options, targets, environment; what no figure depends on */
 };
 

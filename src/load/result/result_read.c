@@ -185,6 +185,9 @@ static void read_rest(struct reader *reader, json_t *document, struct result *re
     result->shards_merged = read_count(reader, shard, "merged");
     json_t *phases = read_object(reader, document, "phases");
     result->ramp_s = read_real(reader, phases, "ramp_s");
+    if (json_object_get(phases, "wait_s") != NULL) { /* not in the oldest files */
+        result->wait_s = read_real(reader, phases, "wait_s");
+    }
     result->warmup_s = read_real(reader, phases, "warmup_s");
     result->seconds = read_real(reader, phases, "measure_s");
     result->drain_s = read_real(reader, phases, "drain_s");

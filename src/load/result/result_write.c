@@ -167,8 +167,9 @@ json_t *result_to_json(const struct result *result)
                               json_pack("{s:o, s:o, s:o}", "index", integer(result->shard_index), "count",
                                         integer(result->shard_count), "merged", integer(result->shards_merged)));
     rc |= json_object_set_new(document, "phases",
-                              json_pack("{s:f, s:f, s:f, s:f}", "ramp_s", result->ramp_s, "warmup_s", result->warmup_s,
-                                        "measure_s", result->seconds, "drain_s", result->drain_s));
+                              json_pack("{s:f, s:f, s:f, s:f, s:f}", "ramp_s", result->ramp_s, "wait_s", result->wait_s,
+                                        "warmup_s", result->warmup_s, "measure_s", result->seconds, "drain_s",
+                                        result->drain_s));
     rc |= json_object_set_new(document, "summary", summary_json(result));
     rc |= json_object_set_new(document, "latency_us", figures_json(tally_histogram(tally, HISTOGRAM_LATENCY)));
     rc |= json_object_set_new(document, "latency_uncorrected_us",
