@@ -115,30 +115,34 @@ static size_t decode_utf8(const unsigned char *bytes, uint32_t *code)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t length = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
-    if (bytes[0] < 0xc2 || bytes[0] > 0xf4)
+    if (bytes[0] < 0xc2 || bytes[0] > 0xf4) {
         return 0;
+    }
     *code = bytes[0] & (0x7fU >> length);
     for (size_t i = 1; i < length; i++) {
-        if ((bytes[i] & 0xc0) != 0x80) /* also stops at the NUL */
+        if ((bytes[i] & 0xc0) != 0x80) { /* also stops at the NUL */
             return 0;
+        }
         *code = *code << 6 | (bytes[i] & 0x3fU);
     }
-    if (*code < smallest[length] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
+    if (*code < smallest[length] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff)) {
         return 0;
+    }
     return length;
 }
 
 /* Each escaper writes one unit (at most 12 bytes) into `unit` and returns how many input bytes it stands for. */
 static size_t escape_kv(const unsigned char *in, char unit[16])
 {
-    if (*in == '"' || *in == '\\')
+    if (*in == '"' || *in == '\\') {
         (void)snprintf(unit, 16, "\\%c", *in);
-    else if (*in == '\n')
+    } else if (*in == '\n') {
         (void)snprintf(unit, 16, "\\n");
-    else if (*in < 0x20 || *in >= 0x7f)
+    } else if (*in < 0x20 || *in >= 0x7f) {
         (void)snprintf(unit, 16, "\\x%02x", *in);
-    else
+    } else {
         (void)snprintf(unit, 16, "%c", *in);
+    }
     return 1;
 }
 
@@ -163,29 +167,33 @@ static size_t escape_json(const unsigned char *in, char unit[16])
         return 1;
     }
     /* Even valid text stays ASCII: a peer's right-to-left marks or C1 controls have no business in a terminal. */
-    if (code >= 0x10000)
+    if (code >= 0x10000) {
         (void)snprintf(unit, 16, "\\u%04x\\u%04x", 0xd800U + ((code - 0x10000U) >> 10), 0xdc00U + (code & 0x3ffU));
-    else
+    } else {
         (void)snprintf(unit, 16, "\\u%04x", code);
+    }
     return length;
 }
 
 static bool needs_quotes(const char *text)
 {
-    if (*text == '\0')
+    if (*text == '\0') {
         return true;
+    }
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\')
+        if (c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\') {
             return true;
+        }
     }
     return false;
 }
 
 static void value_string(struct value *value, const char *text, bool json)
 {
-    if (!text)
+    if (text == NULL) {
         text = "";
+    }
     bool quoted = json || needs_quotes(text);
     char body[LOG_VALUE_MAX + 1] = "";
     size_t length = 0;
@@ -202,16 +210,19 @@ static void value_string(struct value *value, const char *text, bool json)
         }
         (void)memcpy(body + length, unit, unit_length + 1);
         length += unit_length;
-        if (length <= LOG_VALUE_MAX - 3)
+        if (length <= LOG_VALUE_MAX - 3) {
             cut_at = length;
+        }
     }
     value->length = 0;
-    if (quoted)
+    if (quoted) {
         value->text[value->length++] = '"';
+    }
     (void)memcpy(value->text + value->length, body, length);
     value->length += length;
-    if (quoted)
+    if (quoted) {
         value->text[value->length++] = '"';
+    }
 }
 
 static void value_of(struct value *value, const struct log_field *field, bool json)
@@ -228,10 +239,11 @@ static void value_of(struct value *value, const struct log_field *field, bool js
         length = snprintf(value->text, sizeof value->text, "%" PRIu64, field->value.u64);
         break;
     case LOG_KIND_F64:
-        if (json && !isfinite(field->value.f64)) /* JSON has no such number */
+        if (json && !isfinite(field->value.f64)) { /* JSON has no such number */
             length = snprintf(value->text, sizeof value->text, "null");
-        else
+        } else {
             length = snprintf(value->text, sizeof value->text, "%.9g", field->value.f64);
+        }
         break;
     case LOG_KIND_BOOL:
         length = snprintf(value->text, sizeof value->text, "%s", field->value.u64 ? "true" : "false");
@@ -252,8 +264,9 @@ static bool append_field(struct line *line, const struct log_field *field, bool 
     struct value value;
     value_of(&value, field, json);
     size_t key_length = strlen(field->key);
-    if (line->length + key_length + value.length + 4 + LINE_RESERVE > sizeof line->text)
+    if (line->length + key_length + value.length + 4 + LINE_RESERVE > sizeof line->text) {
         return false;
+    }
     append(line, json ? ",\"" : " ", json ? 2 : 1);
     append(line, field->key, key_length);
     append(line, json ? "\":" : "=", json ? 2 : 1);
@@ -272,8 +285,9 @@ static void append_head(struct line *line, enum log_level level, bool json)
     (void)snprintf(when + length, sizeof when - length, ".%03ldZ", now.tv_nsec / 1000000);
     char head[160];
     int head_length = 0;
-    if (settings.priority)
+    if (settings.priority) {
         head_length = snprintf(head, sizeof head, "<%d>", syslog_priority(level));
+    }
     head_length += snprintf(head + head_length, sizeof head - (size_t)head_length,
                             json ? "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%ld" : "time=%s level=%s pid=%ld", when,
                             log_level_name(level), (long)getpid());
@@ -287,8 +301,9 @@ static void write_line(const struct line *line)
         written = write(settings.fd, line->text, line->length);
     } while (written < 0 && errno == EINTR);
     /* The rest of a short write is given up: a second write could land inside somebody else's line. */
-    if (written != (ssize_t)line->length)
+    if (written != (ssize_t)line->length) {
         (void)atomic_fetch_add_explicit(&lost_lines, 1, memory_order_relaxed);
+    }
 }
 
 static void format_line(struct line *line, enum log_level level, const char *event, const struct log_field *fields,
@@ -299,8 +314,9 @@ static void format_line(struct line *line, enum log_level level, const char *eve
     append_head(line, level, json);
     const struct log_field event_field = log_str("event", event);
     bool complete = append_field(line, &event_field, json);
-    for (unsigned i = 0; i < count && complete; i++)
+    for (unsigned i = 0; i < count && complete; i++) {
         complete = append_field(line, &fields[i], json);
+    }
     if (!complete) {
         const char *mark = json ? JSON_CUT_MARK : KV_CUT_MARK;
         append(line, mark, strlen(mark));
@@ -330,14 +346,16 @@ bool log_tell_lost(uint64_t lines)
 
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, unsigned count)
 {
-    if (!log_enabled(level))
+    if (!log_enabled(level)) {
         return;
+    }
     int saved_errno = errno;
     struct line line;
     format_line(&line, level, event, fields, count);
-    if (queued.in_use)
+    if (queued.in_use) {
         sink_line(&queued.sink, line.text, line.length);
-    else
+    } else {
         write_line(&line);
+    }
     errno = saved_errno;
 }

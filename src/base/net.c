@@ -20,11 +20,13 @@ struct host_port {
 bool net_parse_port(const char *text, uint16_t *out)
 {
     size_t length = strlen(text);
-    if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
+    if (length == 0 || length > 5 || strspn(text, "0123456789") != length) {
         return false;
+    }
     unsigned long port = strtoul(text, NULL, 10);
-    if (port > UINT16_MAX)
+    if (port > UINT16_MAX) {
         return false;
+    }
     *out = (uint16_t)port;
     return true;
 }
@@ -37,7 +39,7 @@ static int split(const char *text, uint16_t default_port, struct host_port *out,
     const char *rest; /* "" or ":PORT" */
     if (text[0] == '[') {
         const char *close = strchr(text, ']');
-        if (!close || close == text + 1) {
+        if (close == NULL || close == text + 1) {
             (void)snprintf(error, error_size, "'%.64s' lacks an address in brackets, write [ADDR]:PORT", text);
             return -1;
         }
@@ -46,8 +48,8 @@ static int split(const char *text, uint16_t default_port, struct host_port *out,
         rest = close + 1;
     } else {
         const char *first = strchr(text, ':');
-        bool bare_v6 = first && strchr(first + 1, ':');
-        rest = first && !bare_v6 ? first : text + strlen(text);
+        bool bare_v6 = first != NULL && strchr(first + 1, ':') != NULL;
+        rest = first != NULL && !bare_v6 ? first : text + strlen(text);
         host_length = (size_t)(rest - text);
     }
     if (host_length >= sizeof out->host || (host_length == 0 && *rest == '\0')) {
@@ -94,14 +96,16 @@ static int look_up(const char *text, const struct host_port *where, bool resolve
     };
     struct addrinfo *found = NULL;
     int rc = getaddrinfo(where->host, port, &hints, &found);
-    if (rc != 0 || !found || found->ai_addrlen > sizeof out->storage) {
+    if (rc != 0 || found == NULL || found->ai_addrlen > sizeof out->storage) {
         const char *why = rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc);
-        if (resolve)
+        if (resolve) {
             (void)snprintf(error, error_size, "cannot resolve '%.64s': %s", where->host, why);
-        else
+        } else {
             (void)snprintf(error, error_size, "'%.64s' is not a numeric address, write ADDR:PORT", text);
-        if (found)
+        }
+        if (found != NULL) {
             freeaddrinfo(found);
+        }
         return -1;
     }
     (void)memset(out, 0, sizeof *out);
@@ -115,8 +119,9 @@ int net_parse(const char *text, uint16_t default_port, bool resolve, struct net_
               size_t error_size)
 {
     struct host_port where;
-    if (split(text, default_port, &where, error, error_size) != 0)
+    if (split(text, default_port, &where, error, error_size) != 0) {
         return -1;
+    }
     struct in_addr v4 = {.s_addr = htonl(INADDR_ANY)};
     if (where.host[0] == '\0' || inet_pton(AF_INET, where.host, &v4) == 1) {
         net_set_v4(out, &v4, where.port);
@@ -135,10 +140,11 @@ const char *net_print(const struct net_address *address, char *buffer, size_t bu
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
     if (getnameinfo((const struct sockaddr *)&address->storage, address->length, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         (void)snprintf(buffer, buffer_size, "unknown");
-    else
+    } else {
         (void)snprintf(buffer, buffer_size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    }
     return buffer;
 }
 
@@ -152,8 +158,9 @@ bool net_is_loopback(const struct net_address *address)
     if (address->storage.ss_family == AF_INET6) {
         struct sockaddr_in6 v6;
         (void)memcpy(&v6, &address->storage, sizeof v6);
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
             return v6.sin6_addr.s6_addr[12] == 127;
+        }
         return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
     }
     return false;
@@ -196,31 +203,37 @@ static int close_keeping_errno(int fd)
 int net_listen(const struct net_address *address, int backlog)
 {
     int fd = open_socket(address->storage.ss_family);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
+    }
     if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) != 0 ||
         (address->storage.ss_family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0) ||
-        bind(fd, (const struct sockaddr *)&address->storage, address->length) != 0 || listen(fd, backlog) != 0)
+        bind(fd, (const struct sockaddr *)&address->storage, address->length) != 0 || listen(fd, backlog) != 0) {
         return close_keeping_errno(fd);
+    }
     return fd;
 }
 
 int net_connect(const struct net_address *address, const struct net_address *local)
 {
     int fd = open_socket(address->storage.ss_family);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
-    if (set_flag(fd, IPPROTO_TCP, TCP_NODELAY) != 0)
+    }
+    if (set_flag(fd, IPPROTO_TCP, TCP_NODELAY) != 0) {
         return close_keeping_errno(fd);
-    if (local) {
+    }
+    if (local != NULL) {
         /* Without BIND_ADDRESS_NO_PORT bind would reserve a port for this address alone, whatever the destination. */
         if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) != 0 || set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) != 0 ||
-            bind(fd, (const struct sockaddr *)&local->storage, local->length) != 0)
+            bind(fd, (const struct sockaddr *)&local->storage, local->length) != 0) {
             return close_keeping_errno(fd);
+        }
     }
     if (connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 && errno != EINPROGRESS &&
-        errno != EINTR)
+        errno != EINTR) {
         return close_keeping_errno(fd);
+    }
     return fd;
 }
 
@@ -228,8 +241,9 @@ int net_connect_error(int fd)
 {
     int error = 0;
     socklen_t length = sizeof error;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
         return errno;
+    }
     return error;
 }
 
@@ -243,10 +257,12 @@ int net_local_address(int fd, struct net_address *out)
 uint64_t net_raise_fd_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return 0;
+    }
     struct rlimit wanted = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+    if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) {
         return wanted.rlim_cur;
+    }
     return limit.rlim_cur;
 }

@@ -14,15 +14,16 @@ static void *field_of(const struct option_spec *spec, void *values)
 
 int option_fail(struct option_error *error, const char *where, const char *key, const char *format, ...)
 {
-    int used = snprintf(error->text, sizeof error->text, "%.180s%s%.64s%s", where ? where : "", where ? ": " : "",
-                        key ? key : "", key ? ": " : "");
+    int used = snprintf(error->text, sizeof error->text, "%.180s%s%.64s%s", where != NULL ? where : "",
+                        where != NULL ? ": " : "", key != NULL ? key : "", key != NULL ? ": " : "");
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(error->text + used, sizeof error->text - (size_t)used, format, arguments);
     va_end(arguments);
     for (char *c = error->text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
             *c = '?'; /* a value from a file or a shell may hold line breaks; the message is one line */
+        }
     }
     return -1;
 }
@@ -30,8 +31,9 @@ int option_fail(struct option_error *error, const char *where, const char *key, 
 const struct option_spec *options_find(const struct option_table *table, const char *name)
 {
     for (size_t i = 0; i < table->count; i++) {
-        if (strcmp(table->specs[i].name, name) == 0)
+        if (strcmp(table->specs[i].name, name) == 0) {
             return &table->specs[i];
+        }
     }
     return NULL;
 }
@@ -44,13 +46,14 @@ static size_t index_of(const struct option_table *table, const struct option_spe
 bool options_was_given(const struct option_table *table, const struct option_state *state, const char *name)
 {
     const struct option_spec *spec = options_find(table, name);
-    return spec && state->given && state->given[index_of(table, spec)] != OPTION_RANK_DEFAULT;
+    return spec != NULL && state->given != NULL && state->given[index_of(table, spec)] != OPTION_RANK_DEFAULT;
 }
 
 static void list_clear(struct string_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         free(list->items[i]);
+    }
     free(list->items);
     *list = (struct string_list){.items = NULL, .count = 0};
 }
@@ -59,8 +62,9 @@ static void list_clear(struct string_list *list)
 static int list_append(struct string_list *list, char *item)
 {
     char **items = realloc(list->items, (list->count + 1) * sizeof *items);
-    if (!items)
+    if (items == NULL) {
         return -1;
+    }
     items[list->count] = item;
     list->items = items;
     list->count++;
@@ -94,17 +98,20 @@ static bool parse_choice(const struct option_spec *spec, const char *text, unsig
 
 static bool parse_number(const struct option_spec *spec, const char *text, uint64_t *out)
 {
-    if (spec->type == OPTION_SIZE)
+    if (spec->type == OPTION_SIZE) {
         return units_parse_size_bytes(text, out);
-    if (spec->type == OPTION_DURATION)
+    }
+    if (spec->type == OPTION_DURATION) {
         return units_parse_duration_us(text, out);
+    }
     return units_parse_count(text, out);
 }
 
 static bool in_bounds(const struct option_spec *spec, uint64_t value)
 {
-    if (value == 0 && (spec->flags & OPTION_OFF_ALLOWED))
+    if (value == 0 && (spec->flags & OPTION_OFF_ALLOWED)) {
         return true;
+    }
     return value >= spec->min && (spec->max == 0 || value <= spec->max);
 }
 
@@ -113,8 +120,9 @@ static int refuse(const struct option_spec *spec, const char *where, const char 
 {
     char allowed[OPTION_ALLOWED_MAX];
     (void)option_allowed(spec, allowed);
-    if (spec->flags & OPTION_SECRET)
+    if (spec->flags & OPTION_SECRET) {
         return option_fail(error, where, spec->name, "the value is %s (allowed: %s)", what, allowed);
+    }
     return option_fail(error, where, spec->name, "'%.64s' is %s (allowed: %s)", text, what, allowed);
 }
 
@@ -122,10 +130,12 @@ static int apply_bool(const struct option_spec *spec, bool *field, const char *w
                       struct option_error *error)
 {
     bool value;
-    if (!parse_bool(text, &value))
+    if (!parse_bool(text, &value)) {
         return refuse(spec, where, text, "neither yes nor no", error);
-    if (field)
+    }
+    if (field != NULL) {
         *field = value;
+    }
     return 0;
 }
 
@@ -138,12 +148,15 @@ static int apply_number(const struct option_spec *spec, uint64_t *field, const c
         [OPTION_DURATION] = "not a duration",
     };
     uint64_t value;
-    if (!parse_number(spec, text, &value))
+    if (!parse_number(spec, text, &value)) {
         return refuse(spec, where, text, not_a[spec->type], error);
-    if (!in_bounds(spec, value))
+    }
+    if (!in_bounds(spec, value)) {
         return refuse(spec, where, text, "out of range", error);
-    if (field)
+    }
+    if (field != NULL) {
         *field = value;
+    }
     return 0;
 }
 
@@ -151,24 +164,28 @@ static int apply_choice(const struct option_spec *spec, unsigned *field, const c
                         struct option_error *error)
 {
     unsigned value;
-    if (!parse_choice(spec, text, &value))
+    if (!parse_choice(spec, text, &value)) {
         return refuse(spec, where, text, "not a choice", error);
-    if (field)
+    }
+    if (field != NULL) {
         *field = value;
+    }
     return 0;
 }
 
 static int apply_string(const struct option_spec *spec, char **field, const char *where, const char *text,
                         struct option_error *error)
 {
-    if (!field)
+    if (field == NULL) {
         return 0;
+    }
     char *copy = NULL;
     /* Where the default is "none", an empty text says so again. */
     if (*text != '\0' || spec->default_text) {
         copy = strdup(text);
-        if (!copy)
+        if (copy == NULL) {
             return option_fail(error, where, spec->name, "out of memory");
+        }
     }
     free(*field);
     *field = copy;
@@ -182,8 +199,9 @@ static const char *stranger_in(const struct option_spec *spec, const char *text,
         size_t length = strcspn(at, ", ");
         unsigned index;
         (void)snprintf(word, 64, "%.*s", (int)(length < 63 ? length : 63), at);
-        if (!parse_choice(spec, word, &index))
+        if (!parse_choice(spec, word, &index)) {
             return word;
+        }
         at += length;
     }
     return NULL;
@@ -193,16 +211,20 @@ static int apply_list(const struct option_spec *spec, struct string_list *field,
                       const char *text, struct option_error *error)
 {
     char word[64];
-    if (spec->choices && stranger_in(spec, text, word))
+    if (spec->choices && stranger_in(spec, text, word)) {
         return refuse(spec, where, word, "none of the words", error);
-    if (!field)
+    }
+    if (field == NULL) {
         return 0;
-    if (replace || *text == '\0')
+    }
+    if (replace || *text == '\0') {
         list_clear(field);
-    if (*text == '\0')
+    }
+    if (*text == '\0') {
         return 0;
+    }
     char *copy = strdup(text);
-    if (!copy || list_append(field, copy) != 0) {
+    if (copy == NULL || list_append(field, copy) != 0) {
         free(copy);
         return option_fail(error, where, spec->name, "out of memory");
     }
@@ -235,8 +257,9 @@ int option_apply(const struct option_table *table, void *values, struct option_s
         rc = apply_choice(spec, field, where, text, error);
         break;
     }
-    if (rc == 0 && field)
+    if (rc == 0 && field) {
         *given = (unsigned char)rank;
+    }
     return rc;
 }
 
@@ -266,16 +289,19 @@ static void zero_field(const struct option_spec *spec, void *values)
 
 int options_init(const struct option_table *table, void *values, struct option_state *state, struct option_error *error)
 {
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         zero_field(&table->specs[i], values);
+    }
     *state = (struct option_state){.given = calloc(table->count + 1, 1), .count = table->count};
-    if (!state->given)
+    if (state->given == NULL) {
         return option_fail(error, table->program, NULL, "out of memory");
+    }
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         if (spec->default_text && option_apply(table, values, state, spec, OPTION_RANK_DEFAULT, "built-in default",
-                                               spec->default_text, error) != 0)
+                                               spec->default_text, error) != 0) {
             return -1;
+        }
     }
     return 0;
 }
@@ -284,10 +310,11 @@ void options_free(const struct option_table *table, void *values, struct option_
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
-        if (spec->type == OPTION_STRING)
+        if (spec->type == OPTION_STRING) {
             free(*(char **)field_of(spec, values));
-        else if (spec->type == OPTION_STRING_LIST)
+        } else if (spec->type == OPTION_STRING_LIST) {
             list_clear(field_of(spec, values));
+        }
         zero_field(spec, values);
     }
     free(state->given);
@@ -300,20 +327,24 @@ static size_t distance(const char *a, const char *b)
     size_t a_length = strlen(a);
     size_t b_length = strlen(b);
     size_t row[64];
-    if (a_length >= 64 || b_length >= 64)
+    if (a_length >= 64 || b_length >= 64) {
         return SIZE_MAX;
-    for (size_t j = 0; j <= b_length; j++)
+    }
+    for (size_t j = 0; j <= b_length; j++) {
         row[j] = j;
+    }
     for (size_t i = 1; i <= a_length; i++) {
         size_t diagonal = row[0];
         row[0] = i;
         for (size_t j = 1; j <= b_length; j++) {
             size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
             diagonal = row[j];
-            if (row[j] + 1 < best)
+            if (row[j] + 1 < best) {
                 best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
+            }
+            if (row[j - 1] + 1 < best) {
                 best = row[j - 1] + 1;
+            }
             row[j] = best;
         }
     }
@@ -347,7 +378,8 @@ int options_set(const struct option_table *table, void *values, struct option_st
                 const char *key, const char *text, struct option_error *error)
 {
     const struct option_spec *spec = options_find(table, key);
-    if (!spec)
+    if (spec == NULL) {
         return option_unknown(table, where, key, error);
+    }
     return option_apply(table, values, state, spec, OPTION_RANK_COMMAND_LINE, where, text, error);
 }

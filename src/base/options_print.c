@@ -12,14 +12,15 @@
 
 static const char *print_number(const struct option_spec *spec, uint64_t value, char buffer[UNIT_TEXT_MAX])
 {
-    if (value == 0 && (spec->flags & OPTION_OFF_ALLOWED))
+    if (value == 0 && (spec->flags & OPTION_OFF_ALLOWED)) {
         (void)snprintf(buffer, UNIT_TEXT_MAX, "off");
-    else if (spec->type == OPTION_SIZE)
+    } else if (spec->type == OPTION_SIZE) {
         (void)units_print_size(buffer, UNIT_TEXT_MAX, value);
-    else if (spec->type == OPTION_DURATION)
+    } else if (spec->type == OPTION_DURATION) {
         (void)units_print_duration(buffer, UNIT_TEXT_MAX, value);
-    else
+    } else {
         (void)units_print_count(buffer, UNIT_TEXT_MAX, value);
+    }
     return buffer;
 }
 
@@ -40,13 +41,14 @@ static void allowed_number(const struct option_spec *spec, char buffer[OPTION_AL
         (void)snprintf(low, sizeof low, "%" PRIu64, spec->min);
         (void)snprintf(high, sizeof high, "%" PRIu64, spec->max);
     }
-    const char *off = spec->flags & OPTION_OFF_ALLOWED && spec->min > 0 ? ", or off" : "";
-    if (spec->min == 0 && spec->max == 0)
+    const char *off = (spec->flags & OPTION_OFF_ALLOWED) != 0 && spec->min > 0 ? ", or off" : "";
+    if (spec->min == 0 && spec->max == 0) {
         (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s", examples[spec->type]);
-    else if (spec->max == 0)
+    } else if (spec->max == 0) {
         (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s or more%s", low, off);
-    else
+    } else {
         (void)snprintf(buffer, OPTION_ALLOWED_MAX, "%s to %s%s", low, high, off);
+    }
 }
 
 const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_ALLOWED_MAX])
@@ -64,7 +66,7 @@ const char *option_allowed(const struct option_spec *spec, char buffer[OPTION_AL
         break;
     case OPTION_CHOICE:
     case OPTION_STRING_LIST:
-        for (unsigned i = 0; spec->choices && spec->choices[i] && length < OPTION_ALLOWED_MAX; i++) {
+        for (unsigned i = 0; spec->choices != NULL && spec->choices[i] != NULL && length < OPTION_ALLOWED_MAX; i++) {
             const char *between = i == 0 ? "" : spec->choices[i + 1] ? ", " : " or ";
             length += (size_t)snprintf(buffer + length, OPTION_ALLOWED_MAX - length, "%s%s", between, spec->choices[i]);
         }
@@ -146,10 +148,12 @@ static void print_value(const struct option_spec *spec, const void *values, FILE
 static bool is_set(const struct option_spec *spec, const void *values)
 {
     const void *field = (const char *)values + spec->offset;
-    if (spec->type == OPTION_STRING)
+    if (spec->type == OPTION_STRING) {
         return *(char *const *)field != NULL;
-    if (spec->type == OPTION_STRING_LIST)
+    }
+    if (spec->type == OPTION_STRING_LIST) {
         return ((const struct string_list *)field)->count > 0;
+    }
     return true;
 }
 
@@ -157,8 +161,9 @@ void options_print_effective(const struct option_table *table, const void *value
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
-        if (spec->flags & OPTION_COMMAND_LINE)
+        if (spec->flags & OPTION_COMMAND_LINE) {
             continue;
+        }
         if ((spec->flags & OPTION_SECRET) != 0 && is_set(spec, values)) {
             print_key("", spec, "***", out);
         } else {
@@ -192,8 +197,9 @@ static void print_wrapped(const char *text, size_t column, const char *indent, F
 /* Whether the option belongs under a new heading; one without a group stays under the last. */
 static bool starts_group(const struct option_spec *spec, const char **shown)
 {
-    if (!spec->group || (*shown && strcmp(spec->group, *shown) == 0))
+    if (spec->group == NULL || (*shown != NULL && strcmp(spec->group, *shown) == 0)) {
         return false;
+    }
     *shown = spec->group;
     return true;
 }
@@ -202,14 +208,18 @@ static bool starts_group(const struct option_spec *spec, const char **shown)
 static void describe(const struct option_spec *spec, bool with_default, char *buffer, size_t buffer_size)
 {
     char allowed[OPTION_ALLOWED_MAX] = "";
-    if (spec->choices || spec->min != 0 || spec->max != 0)
+    if (spec->choices || spec->min != 0 || spec->max != 0) {
         (void)option_allowed(spec, allowed);
+    }
     const char *default_text = with_default ? spec->default_text : NULL;
-    if (default_text && (*default_text == '\0' || (spec->type == OPTION_BOOL && strcmp(default_text, "no") == 0)))
+    if (default_text != NULL &&
+        (*default_text == '\0' || (spec->type == OPTION_BOOL && strcmp(default_text, "no") == 0))) {
         default_text = NULL; /* what nobody would ask about */
-    bool extra = default_text || allowed[0];
-    (void)snprintf(buffer, buffer_size, "%s%s%s%s%s%s%s", spec->help, extra ? " [" : "", default_text ? "default " : "",
-                   default_text ? default_text : "", default_text && allowed[0] ? "; " : "", allowed, extra ? "]" : "");
+    }
+    bool extra = default_text != NULL || allowed[0];
+    (void)snprintf(buffer, buffer_size, "%s%s%s%s%s%s%s", spec->help, extra ? " [" : "",
+                   default_text != NULL ? "default " : "", default_text != NULL ? default_text : "",
+                   default_text != NULL && allowed[0] != '\0' ? "; " : "", allowed, extra ? "]" : "");
 }
 
 static void print_help_entry(const char *left, const char *text, FILE *out)
@@ -217,28 +227,31 @@ static void print_help_entry(const char *left, const char *text, FILE *out)
     char indent[HELP_COLUMN + 1];
     (void)memset(indent, ' ', HELP_COLUMN);
     indent[HELP_COLUMN] = '\0';
-    if (strlen(left) + 2 > HELP_COLUMN)
+    if (strlen(left) + 2 > HELP_COLUMN) {
         (void)fprintf(out, "%s\n%s", left, indent);
-    else
+    } else {
         (void)fprintf(out, "%-*s", HELP_COLUMN, left);
+    }
     print_wrapped(text, HELP_COLUMN, indent, out);
 }
 
 void options_print_help(const struct option_table *table, FILE *out)
 {
-    (void)fprintf(out, "usage: %s\n", table->usage ? table->usage : table->program);
+    (void)fprintf(out, "usage: %s\n", table->usage != NULL ? table->usage : table->program);
     const char *group = NULL;
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         char left[160];
         char text[1024];
         char short_text[8] = "    ";
-        if (starts_group(spec, &group))
+        if (starts_group(spec, &group)) {
             (void)fprintf(out, "\n%s:\n", spec->group);
-        if (spec->short_name)
+        }
+        if (spec->short_name) {
             (void)snprintf(short_text, sizeof short_text, "-%c, ", spec->short_name);
-        (void)snprintf(left, sizeof left, "  %s--%s%s%s", short_text, spec->name, spec->argument ? " " : "",
-                       spec->argument ? spec->argument : "");
+        }
+        (void)snprintf(left, sizeof left, "  %s--%s%s%s", short_text, spec->name, spec->argument != NULL ? " " : "",
+                       spec->argument != NULL ? spec->argument : "");
         describe(spec, true, text, sizeof text);
         print_help_entry(left, text, out);
     }
@@ -279,10 +292,12 @@ void options_print_sample(const struct option_table *table, FILE *out)
     const char *group = NULL;
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
-        if (spec->flags & OPTION_COMMAND_LINE)
+        if (spec->flags & OPTION_COMMAND_LINE) {
             continue;
-        if (starts_group(spec, &group))
+        }
+        if (starts_group(spec, &group)) {
             (void)fprintf(out, "\n# --- %s ---\n", spec->group);
+        }
         char text[1024];
         describe(spec, false, text, sizeof text);
         (void)fputs("\n# ", out);

@@ -60,25 +60,31 @@ struct decimal {
 /* Reads DIGITS[.DIGITS] and returns what follows, or NULL. */
 static const char *parse_decimal(const char *text, struct decimal *out)
 {
-    if (!isdigit((unsigned char)*text))
+    if (!isdigit((unsigned char)*text)) {
         return NULL;
+    }
     *out = (struct decimal){.whole = 0, .fraction = 0, .fraction_scale = 1};
     for (; isdigit((unsigned char)*text); text++) {
         if (__builtin_mul_overflow(out->whole, 10U, &out->whole) ||
-            __builtin_add_overflow(out->whole, (uint64_t)(*text - '0'), &out->whole))
+            __builtin_add_overflow(out->whole, (uint64_t)(*text - '0'), &out->whole)) {
             return NULL;
+        }
     }
-    if (*text != '.')
+    if (*text != '.') {
         return text;
+    }
     text++;
     size_t digits = strspn(text, "0123456789");
     const char *end = text + digits;
-    if (digits == 0)
+    if (digits == 0) {
         return NULL;
-    while (digits > 0 && text[digits - 1] == '0')
+    }
+    while (digits > 0 && text[digits - 1] == '0') {
         digits--;
-    if (digits > FRACTION_DIGITS_MAX)
+    }
+    if (digits > FRACTION_DIGITS_MAX) {
         return NULL;
+    }
     for (size_t i = 0; i < digits; i++) {
         out->fraction = out->fraction * 10 + (uint64_t)(text[i] - '0');
         out->fraction_scale *= 10;
@@ -89,38 +95,46 @@ static const char *parse_decimal(const char *text, struct decimal *out)
 static const struct suffix *find_suffix(const struct suffix *table, const char *text, size_t length)
 {
     for (; table->text; table++) {
-        if (strlen(table->text) == length && memcmp(table->text, text, length) == 0)
+        if (strlen(table->text) == length && memcmp(table->text, text, length) == 0) {
             return table;
+        }
     }
     return NULL;
 }
 
 static bool parse_with(const struct suffix *table, const char *text, uint64_t *out)
 {
-    if (!text)
+    if (text == NULL) {
         return false;
-    while (isspace((unsigned char)*text))
+    }
+    while (isspace((unsigned char)*text)) {
         text++;
+    }
     size_t length = strlen(text);
-    while (length > 0 && isspace((unsigned char)text[length - 1]))
+    while (length > 0 && isspace((unsigned char)text[length - 1])) {
         length--;
+    }
     if (length == 3 && memcmp(text, "off", 3) == 0) {
         *out = 0;
         return true;
     }
     struct decimal number;
     const char *rest = parse_decimal(text, &number);
-    if (!rest)
+    if (rest == NULL) {
         return false;
+    }
     const struct suffix *suffix = find_suffix(table, rest, (size_t)(text + length - rest));
-    if (!suffix)
+    if (suffix == NULL) {
         return false;
+    }
     wide part = (wide)number.fraction * suffix->factor;
-    if (part % number.fraction_scale != 0)
+    if (part % number.fraction_scale != 0) {
         return false; /* "0.5" of the smallest unit: rounding would invent a value */
+    }
     wide value = (wide)number.whole * suffix->factor + part / number.fraction_scale;
-    if (value > UINT64_MAX)
+    if (value > UINT64_MAX) {
         return false;
+    }
     *out = (uint64_t)value;
     return true;
 }
@@ -151,10 +165,12 @@ static bool print_candidate(char text[64], uint64_t value, const struct suffix *
         fraction[++digits] = (char)('0' + (int)(scaled / suffix->factor));
         rest = (uint64_t)(scaled % suffix->factor);
     }
-    if (rest != 0)
+    if (rest != 0) {
         return false;
-    if (digits > 0)
+    }
+    if (digits > 0) {
         fraction[0] = '.';
+    }
     (void)snprintf(text, 64, "%" PRIu64 "%s%s", value / suffix->factor, fraction, suffix->text);
     return true;
 }
@@ -166,10 +182,12 @@ static const char *print_with(const struct suffix *table, char *buffer, size_t b
         best[0] = '\0';
         for (; table->text; table++) {
             char text[64];
-            if (!table->printed || !print_candidate(text, value, table))
+            if (!table->printed || !print_candidate(text, value, table)) {
                 continue;
-            if (best[0] == '\0' || strlen(text) < strlen(best))
+            }
+            if (best[0] == '\0' || strlen(text) < strlen(best)) {
                 (void)memcpy(best, text, sizeof best);
+            }
         }
     }
     (void)snprintf(buffer, buffer_size, "%s", best);
@@ -214,11 +232,13 @@ const char *units_human_duration(char *buffer, size_t buffer_size, double durati
     for (;; unit++) {
         double value = magnitude / units[unit].factor_us;
         int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-        if (value < 0.9995)
+        if (value < 0.9995) {
             decimals = 3;
+        }
         (void)snprintf(text, sizeof text, "%.*f", decimals, value);
-        if (value + (value < 99.95 ? 0.05 : 0.5) < units[unit].limit)
+        if (value + (value < 99.95 ? 0.05 : 0.5) < units[unit].limit) {
             break;
+        }
     }
     (void)snprintf(buffer, buffer_size, "%s%s %s", sign, text, units[unit].text);
     return buffer;

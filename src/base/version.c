@@ -21,11 +21,13 @@ int version_libssh_number(void)
     for (int i = 0; i < 3; i++) {
         char *end;
         long part = strtol(text, &end, 10);
-        if (end == text || part < 0 || part > 255)
+        if (end == text || part < 0 || part > 255) {
             break;
+        }
         parts[i] = (int)part;
-        if (*end != '.')
+        if (*end != '.') {
             break;
+        }
         text = end + 1;
     }
     return SSH_VERSION_INT(parts[0], parts[1], parts[2]);
@@ -34,8 +36,9 @@ int version_libssh_number(void)
 const char *version_libev(void)
 {
     static char text[32];
-    if (text[0] == '\0')
+    if (text[0] == '\0') {
         (void)snprintf(text, sizeof text, "%d.%d", ev_version_major(), ev_version_minor());
+    }
     return text;
 }
 
