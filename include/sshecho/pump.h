@@ -111,6 +111,10 @@ uint64_t pump_packets_out(const struct pump *pump);
 /* Whether the session can still carry anything. */
 bool pump_is_alive(const struct pump *pump);
 
+/* The pump of this thread that is in a turn, or between enter and leave; NULL when there is none. For who is called by
+ * libssh without being told for which session. */
+struct pump *pump_driven(void);
+
 /* Bytes through the socket since pump_open. */
 uint64_t pump_wire_in(const struct pump *pump);
 uint64_t pump_wire_out(const struct pump *pump);

@@ -16,6 +16,8 @@
 
 static bool batching;
 
+static _Thread_local struct pump *driven;
+
 /* ---- does libssh really come through our transport? ------------------------------------------------------------ */
 
 static bool probe(void)
@@ -60,6 +62,11 @@ bool pump_set_batching(bool wanted)
 bool pump_batching(void)
 {
     return batching;
+}
+
+struct pump *pump_driven(void)
+{
+    return driven;
 }
 
 /* ---- pending output -------------------------------------------------------------------------------------------- */
@@ -222,6 +229,7 @@ void pump_turn(struct pump *pump)
     }
     pump->in_turn = true;
     pump->turn_cost_mark = cost_bytes(pump);
+    driven = pump;
     if (pump->owner->turning != NULL) {
         pump->owner->turning(pump, pump->owner_data);
     }
@@ -245,6 +253,7 @@ void pump_turn(struct pump *pump)
         transport_end(&pump->transport);
     }
     pump->in_turn = false;
+    driven = NULL;
     if (pump_is_alive(pump)) {
         watch(pump, held_back);
         if (pump->owner->settled != NULL) {
@@ -302,6 +311,7 @@ bool pump_enter(struct pump *pump)
     }
     pump->in_turn = true;
     pump->turn_cost_mark = cost_bytes(pump);
+    driven = pump;
     if (pump->batched) {
         transport_begin(&pump->transport, 0, false);
         if (pump->started && pump_is_alive(pump)) {
@@ -318,6 +328,7 @@ void pump_leave(struct pump *pump)
         transport_end(&pump->transport);
     }
     pump->in_turn = false;
+    driven = NULL;
     if (!pump->started) {
         return;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/identity/hostkeys.h"
+#include "server/session/answers.h"
 #include "server/session/deadline.h"
 #include "server/session/disturb.h"
 #include "server/session/farewell.h"
@@ -102,6 +103,7 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
 {
     struct connection *c = user;
     struct counters *counters = c->set->counters;
+    c->heard = true;
     if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection) {
         counters_add(&counters->channels_refused, 1);
         return NULL;
@@ -127,6 +129,7 @@ static void on_violation(void *data, enum close_reason reason)
 static bool on_request_allowed(void *data)
 {
     struct connection *c = data;
+    c->heard = true;
     if (token_bucket_take(&c->requests, mono_now())) {
         return true;
     }
@@ -136,8 +139,14 @@ static bool on_request_allowed(void *data)
 
 void connection_logged_in(struct connection *c, const char *method, const char *user)
 {
+    static bool warned;
     if (!set_phase(c, PHASE_OPEN)) {
         return;
+    }
+    if (!answers_reached() && !warned) { /* the request for the service has come and gone */
+        warned = true;
+        log_line(LOG_WARN, "unreadable_unseen",
+                 log_str("why", "this libssh cannot be watched: a request that it cannot use gets no answer"));
     }
     c->login_us = mono_us_between(c->accepted_at, mono_now());
     c->method = method;
@@ -175,7 +184,7 @@ static bool on_turned(struct pump *pump, void *data)
     if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
         return false; /* on_dead tells why */
     }
-    if (ssh_get_error_code(c->pump.session) == SSH_FATAL) {
+    if (ssh_get_error_code(c->pump.session) == SSH_FATAL && !answers_settled(c)) {
         /* e.g. a message for a channel that does not exist: libssh notes it and goes on */
         /* libssh 0.11 looks after the window that it has granted; 0.10 leaves that to echo.h. */
         bool overrun = strcmp(ssh_get_error(c->pump.session), "Window exceeded") == 0;
@@ -424,6 +433,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->board = board;
     set->slot = slot;
     set->counters = &board->workers[slot];
+    answers_begin();
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
     ev_prepare_start(loop, &set->reaper);

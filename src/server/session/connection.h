@@ -61,6 +61,9 @@ struct connection {
     int64_t kex_us, login_us; /* from accept; -1: not reached */
     uint64_t held_reported, pending_reported;
     unsigned failures, requests_none, probes, rekeys;
+    unsigned unreadable;    /* requests that libssh could not use */
+    uint64_t settled_error; /* digest of the session's error when it has been answered, see answers.h */
+    bool heard;             /* a callback of ours knows the request that libssh is working on */
     struct token_bucket opens, requests, rekey_bucket;
     bool rekeying;
     bool no_farewell;  /* a reset says nothing */

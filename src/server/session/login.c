@@ -34,6 +34,7 @@ static int on_none(ssh_session session, const char *user, void *data)
 {
     (void)session;
     struct connection *c = data;
+    c->heard = true;
     if ((c->set->config->auth_mask & AUTH_NONE) != 0) {
         return succeeded(c, "none", user);
     }
@@ -47,6 +48,7 @@ static int on_password(ssh_session session, const char *user, const char *passwo
 {
     (void)session;
     struct connection *c = data;
+    c->heard = true;
     if (c->phase == PHASE_LOGIN && (c->set->config->auth_mask & AUTH_PASSWORD) != 0 &&
         credentials_password_ok(c->set->credentials, user, password)) {
         return succeeded(c, "password", user);
@@ -58,8 +60,12 @@ static int on_key(ssh_session session, const char *user, struct ssh_key_struct *
 {
     (void)session;
     struct connection *c = data;
+    c->heard = true;
     bool right = c->phase == PHASE_LOGIN && (c->set->config->auth_mask & AUTH_PUBLICKEY) != 0 &&
                  credentials_key_ok(c->set->credentials, key);
+    if (ssh_key_type(key) == SSH_KEYTYPE_DSS) {
+        right = false; /* its signatures are SHA-1: say so before the client makes one */
+    }
     if (right && state == SSH_PUBLICKEY_STATE_NONE) {
         if (++c->probes > c->set->config->auth_attempts * PROBES_PER_ATTEMPT) {
             connection_close(c, REASON_AUTH_ATTEMPTS);
@@ -101,12 +107,48 @@ static bool on_keyboard(struct connection *c, ssh_session session, ssh_message m
     return false;
 }
 
-static int on_service(ssh_session session, const char *service, void *data)
+/* Without it libssh would ask the system's Kerberos. NULL refuses. */
+static ssh_string on_gssapi(ssh_session session, const char *user, int count, ssh_string *oids, void *data)
 {
     (void)session;
+    (void)count;
+    (void)oids;
     struct connection *c = data;
-    if (strcmp(service, "ssh-userauth") == 0 || (strcmp(service, "ssh-connection") == 0 && c->phase == PHASE_OPEN)) {
-        return 0;
+    c->heard = true;
+    (void)failed(c, &c->set->counters->login_failures_none, "gssapi-with-mic", user);
+    return NULL;
+}
+
+void login_refused_unread(struct connection *c, ssh_message message)
+{
+    struct counters *counters = c->set->counters;
+    const char *user = ssh_message_auth_user(message);
+    switch (ssh_message_subtype(message)) {
+    case SSH_AUTH_METHOD_PASSWORD:
+        (void)failed(c, &counters->login_failures_password, "password", user);
+        break;
+    case SSH_AUTH_METHOD_PUBLICKEY:
+        (void)failed(c, &counters->login_failures_publickey, "publickey", user);
+        break;
+    case SSH_AUTH_METHOD_INTERACTIVE:
+        (void)failed(c, &counters->login_failures_keyboard, "keyboard-interactive", user);
+        break;
+    default:
+        (void)failed(c, &counters->login_failures_none, "other", user);
+        break;
+    }
+}
+
+/* Returns 1 for SERVICE_ACCEPT. */
+static int on_service(struct connection *c, const char *service)
+{
+    if (strcmp(service, "ssh-userauth") == 0) {
+        /* RFC 4252, 5.1: nothing more to do once logged in, and nothing to say. A client that is answered (Twisted's
+         * asks again with every new key) would log in anew, which libssh takes for a breach of the protocol. */
+        return c->phase == PHASE_OPEN ? 0 : 1;
+    }
+    if (strcmp(service, "ssh-connection") == 0 && c->phase == PHASE_OPEN) {
+        return 1;
     }
     connection_close(c, REASON_PROTOCOL); /* RFC 4253, 10: disconnect when the service is not available */
     return 0;
@@ -116,6 +158,7 @@ static int on_service(ssh_session session, const char *service, void *data)
 static int on_message(ssh_session session, ssh_message message, void *data)
 {
     struct connection *c = data;
+    c->heard = true;
     switch (ssh_message_type(message)) {
     case SSH_REQUEST_AUTH:
         if (ssh_message_subtype(message) == (int)SSH_AUTH_METHOD_INTERACTIVE) {
@@ -123,6 +166,8 @@ static int on_message(ssh_session session, ssh_message message, void *data)
         }
         (void)failed(c, &c->set->counters->login_failures_none, "other", ssh_message_auth_user(message));
         return 1;
+    case SSH_REQUEST_SERVICE:
+        return on_service(c, ssh_message_service_service(message));
     case SSH_REQUEST_CHANNEL_OPEN:
         counters_add(&c->set->counters->channels_refused, 1);
         return 1;
@@ -144,7 +189,7 @@ void login_set_callbacks(struct connection *c, ssh_session session)
         .auth_none_function = on_none,
         .auth_password_function = on_password,
         .auth_pubkey_function = on_key,
-        .service_request_function = on_service,
+        .gssapi_select_oid_function = on_gssapi,
     };
     ssh_set_message_callback(session, on_message, c);
 }
