@@ -2,7 +2,6 @@
 
 import re
 import urllib.request
-from pathlib import Path
 
 OPTIONS = {"metrics-listen": "127.0.0.1:0"}  # for a server whose metrics are to be read
 
@@ -22,8 +21,3 @@ def metric(server, name, **labels):
             total += float(value)
     assert known, f"no metric sshechod_{name}"
     return total
-
-
-def pss_kib(pid):
-    match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-    return int(match.group(1))

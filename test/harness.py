@@ -9,11 +9,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import rawssh
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("BUILD", "build"))
@@ -85,6 +88,28 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class Peak:
+    """The highest that a process has risen since now. Where the kernel lets nobody reset its high-water mark (another
+    user's process), a rise that stays below an earlier one is not seen."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        try:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM := VmRSS
+        except OSError:
+            pass
+        self.resident = status_kib(pid, "VmHWM")
+        self.virtual = status_kib(pid, "VmPeak")
+
+    def grown_kib(self):
+        """Resident memory, at its highest."""
+        return status_kib(self.pid, "VmHWM") - self.resident
+
+    def claimed_kib(self):
+        """Address space beyond what it ever had before."""
+        return status_kib(self.pid, "VmPeak") - self.virtual
+
+
 def is_running(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -144,6 +169,7 @@ class Server:
         self.limit = limit
         self.process = None
         self.addresses = []
+        self.log_from = 0  # lines() passes over what is before
 
     # -- life
 
@@ -239,10 +265,14 @@ class Server:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def mark(self):
+        """What the log holds so far is another test's."""
+        self.log_from = len(self.log())
+
     def lines(self, event=None, **match):
         """The log's lines of an event as dicts, those whose fields equal match (compared as text)."""
         found = []
-        for text in self.log().splitlines():
+        for text in self.log()[self.log_from :].splitlines():
             if "event" not in text:
                 continue
             try:
@@ -279,3 +309,32 @@ def serve(**arguments):
             raise
         finally:
             server.kill()
+
+
+def served(server, data=b"served"):
+    """Whether a new client is let in and gets its echo."""
+    try:
+        with rawssh.Client(server.address) as client:
+            return client.login().echo(client.shell(), data) == data
+    except (AssertionError, OSError, rawssh.PacketError):
+        return False
+
+
+def wait_served(server, timeout=15, what="service"):
+    """Seconds until a session works."""
+    start = time.monotonic()
+    wait_until(lambda: served(server), timeout, what)
+    return time.monotonic() - start
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pss_kib(pid):
+    """Proportional share of the memory of a process."""
+    match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    return int(match.group(1))

@@ -7,28 +7,49 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 from fixtures import *  # noqa: E402,F401,F403
 
-import harness  # noqa: E402
 import pytest  # noqa: E402
 
-from arena import Arena, Control  # noqa: E402
+from arena import Arena, Pool, reference_server  # noqa: E402
+from judge import Late  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def reference():
-    """A session on a server that nobody attacks (see arena.py)."""
-    with harness.serve() as server:
-        control = Control(server.address)
-        yield control
-        control.kill()
+    """A server that nobody attacks (see judge.py)."""
+    with reference_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pool():
+    held = Pool()
+    yield held
+    held.close()
 
 
 @pytest.fixture
-def arena(serve, reference, request):
-    """Start a server with it, misbehave; the checks come at the end (see arena.py)."""
-    place = Arena(serve, reference)
-    try:
-        yield place
-        if place.server and not getattr(request.node, "call_failed", False):
-            place.check()
-    finally:
-        place.finish()
+def arena(pool, reference, request):
+    """Start a server with it, misbehave; the checks come when the test function is done (see arena.py)."""
+    place = Arena(pool, reference, request.node.name)
+    yield place
+    place.finish(getattr(request.node, "call_failed", False))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test that uses the arena is done when the arena has checked; one that was merely late is tried once more."""
+    place = pyfuncitem.funcargs.get("arena")
+    if place is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for last in (False, True):
+        try:
+            pyfuncitem.obj(**arguments)
+            if place.server:
+                place.check()
+            return True
+        except Late as late:
+            if last:
+                raise
+            print(f"once more: {late}", file=sys.stderr)
+            place.again()

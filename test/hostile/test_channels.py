@@ -68,7 +68,7 @@ def test_row_24_maximum_packet_sizes(arena, max_packet):
 def test_row_24_maximum_packet_size_10(arena):
     """A spin in libssh 0.10.6: the watchdog replaces the worker, the other worker's sessions never notice."""
     server = arena.start(workers=2)
-    arena.control_survives = arena.returns_to_base = False  # it may be on the worker that is lost
+    arena.worker_survives = arena.returns_to_base = False  # it may be on the worker that is lost
     workers = server.workers()
     held = [login(server) for _ in range(8)]
     channels = [client.shell() for client in held]

@@ -50,7 +50,6 @@ def test_row_10_no_algorithm_in_common(arena, which):
 def test_row_11_monstrous_name_lists(arena, lists):
     server = arena.start(options=SHORT)
     worker = server.worker
-    arena.floor_seconds = 0.060  # one such message may cost 50 ms, and the control session waits behind it
     monster = {
         "long": ["x" * 30_000],
         "many": [f"n{number}" for number in range(3000)],

@@ -161,12 +161,6 @@ class Daemon:
         self.process.wait(10)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def make_key(path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
     return path
@@ -178,7 +172,7 @@ def openssh(directory, *options):
     directory = Path(directory)
     host_key = make_key(directory / "host")
     identity = make_key(directory / "identity")
-    port = free_port()
+    port = harness.free_port()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     command = [
@@ -223,7 +217,7 @@ def dropbear(directory):
     host_key = directory / "dropbear_host"
     subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
     identity = make_key(directory / "identity")
-    port = free_port()
+    port = harness.free_port()
     command = [DROPBEAR, "-F", "-E", "-p", f"127.0.0.1:{port}", "-r", str(host_key), "-P", str(directory / "pid")]
     home = Path(os.path.expanduser(f"~{getpass.getuser()}")) / ".ssh"
     home.mkdir(mode=0o700, exist_ok=True)

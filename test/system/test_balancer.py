@@ -23,17 +23,11 @@ pytestmark = pytest.mark.skipif(
 CONFIG = harness.ROOT / "conf" / "deploy" / "haproxy.cfg"
 
 
-def free_port():
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return holder.getsockname()[1]
-
-
 class Balancer:
     """HAProxy with the shipped configuration, its addresses replaced by ours."""
 
     def __init__(self, directory, servers):
-        self.port, self.admin = free_port(), directory / "admin.sock"
+        self.port, self.admin = harness.free_port(), directory / "admin.sock"
         text = CONFIG.read_text().replace("0.0.0.0:2222", f"127.0.0.1:{self.port}")
         text = text.replace("/run/haproxy/admin.sock", str(self.admin)).replace("maxconn 200000", "maxconn 2000")
         text = text.replace("check port 9222", "check")

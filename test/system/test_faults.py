@@ -32,22 +32,6 @@ def tell(text):
     print(f"\nfaults: {text}")
 
 
-def echoes(server, data=b"x"):
-    """One whole session; False if there was no service."""
-    try:
-        with rawssh.Client(server.address) as client:
-            return client.login().echo(client.shell(), data) == data
-    except (*GONE, AssertionError):
-        return False
-
-
-def wait_service(server, timeout=15):
-    """Seconds until a session works."""
-    start = time.monotonic()
-    wait_until(lambda: echoes(server), timeout, "service")
-    return time.monotonic() - start
-
-
 # ---- memory
 
 
@@ -136,9 +120,9 @@ def test_allocation_failures_one_by_one(serve, failing_malloc, tmp_path):
         faults, served, cut = faults + 1, served + whole, cut + (not whole)
         if server.workers() != before:
             lost += 1
-            worst = max(worst, wait_service(server))
+            worst = max(worst, harness.wait_served(server))
     assert faults > 20, f"only {faults} faults"
-    wait_service(server)
+    harness.wait_served(server)
     wait_until(lambda: figures.metric(server, "connections") == 0, 10, "end of all connections")
     tell(
         f"{faults} failed allocations (up to the {n}th of a connection): {served} connections went on exactly, {cut} were "
@@ -169,7 +153,7 @@ def test_1000_connections_and_64_fds(serve):
         assert first.echo(channel, pattern(100_000)) == pattern(100_000)
         for sock in crowd:
             sock.close()
-        recovery = wait_service(server)
+        recovery = harness.wait_served(server)
         assert first.echo(channel, b"y") == b"y"
     assert server.workers() == [worker]
     tell(
@@ -290,7 +274,7 @@ def test_resets_at_random_moments(serve):
     for line in server.lines("close"):
         by_phase[line["phase"]] = by_phase.get(line["phase"], 0) + 1
     assert len(by_phase) >= 3, f"resets in {by_phase} alone"
-    assert echoes(server)
+    assert harness.served(server)
     wait_until(lambda: harness.fd_count(server.worker) <= fds, 10, "return of the fds")
     if not harness.is_sanitized():
         wait_until(lambda: harness.rss_kib(server.worker) < rss * 1.05 + 1024, 5, "return of the memory")
@@ -350,7 +334,7 @@ def test_workers_killed_under_load(serve):
     errors = {name: entry["count"] for name, entry in answer["errors"].items()}
     assert set(errors) <= {"closed", "not-issued", "refused"}, f"beside lost connections there were {errors}"
     assert answer["summary"]["ok"] > 0.5 * answer["summary"]["started"]
-    assert echoes(server)
+    assert harness.served(server)
     tell(
         f"{kills} workers killed under load: replaced within {worst:.2f} s, {answer['summary']['ok']} messages echoed exactly, "
         f"operations lost with the workers {errors}; {kept} sessions of the other worker watched, none lost"
@@ -371,7 +355,7 @@ def test_master_killed_under_load(serve):
     try:
         successor = serve(listen=(f"127.0.0.1:{server.port}",))
         again = time.monotonic() - start
-        assert echoes(successor)
+        assert harness.served(successor)
         assert client.echo(channel, pattern(20_000)) == pattern(20_000), "a session is to go on until the drain is over"
         wait_until(lambda: not any(harness.is_running(pid) for pid in workers), 10, "end of the orphaned workers")
         left = time.monotonic() - start
@@ -403,13 +387,15 @@ def test_log_cannot_be_written(serve, sink):
             os.close(reading)
         os.dup2(fd, 2)
 
-    server = serve(workers=2, options={**figures.OPTIONS, "metrics-listen": f"127.0.0.1:{free_port()}"}, limit=spoil)
+    server = serve(
+        workers=2, options={**figures.OPTIONS, "metrics-listen": f"127.0.0.1:{harness.free_port()}"}, limit=spoil
+    )
     sessions = 50
     for number in range(sessions):
-        assert echoes(server, pattern(1000, number))
+        assert harness.served(server, pattern(1000, number))
     server.signal(signal.SIGHUP)
     server.signal(signal.SIGUSR1)
-    assert echoes(server)
+    assert harness.served(server)
     assert server.process.poll() is None
     tell(f"log on {sink}: {sessions} sessions echoed exactly")
 
@@ -459,17 +445,17 @@ def test_log_reader_stalls(serve, tmp_path):
     before = server.workers()
     server.signal(signal.SIGHUP)
     wait_until(lambda: not set(server.workers()) & set(before), 10, "the workers of the reload")
-    assert echoes(server, pattern(1000))
+    assert harness.served(server, pattern(1000))
     stuck = server.worker
     os.kill(stuck, signal.SIGSTOP)
     wait_until(lambda: server.workers() and stuck not in server.workers(), 10, "the end of the stuck worker")
-    wait_service(server)
+    harness.wait_served(server)
 
     text = reader.read_for("event=log_lines_lost")
     lines = [harness.parse_line(line) for line in text.splitlines()]
     assert all(line.startswith("time=") for line in text.splitlines()), "a line was cut"
     assert int(next(line["lines"] for line in lines if line["event"] == "log_lines_lost")) > 0
-    assert echoes(server)
+    assert harness.served(server)
     reader.read_for("event=close")
 
     process, result = load(server, "-m", "connect", "-c", "8", "-n", str(sessions // 2))
@@ -481,13 +467,6 @@ def test_log_reader_stalls(serve, tmp_path):
         f"a log whose reader sleeps: {sessions} sessions, reload, a stuck worker; SIGTERM obeyed after "
         f"{time.monotonic() - begin:.2f} s"
     )
-
-
-def free_port():
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 # ---- a worker that spins
@@ -530,7 +509,7 @@ def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
                 assert keeper.echo(channel, pattern(3000)) == pattern(3000)
                 kept += 1
             keeper.close()
-        held_off = not echoes(server)
+        held_off = not harness.served(server)
     assert worst < 3, f"replacement took {worst:.1f} s"
     assert held_off, f"not held off after {rounds} times"
     assert server.wait_line("refuse")["reason"] == "held-off"

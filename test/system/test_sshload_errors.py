@@ -8,11 +8,12 @@ import time
 
 import pytest
 
+import harness
+
 from sshload_helpers import (
     SSHD,
     evil_echo,
     finish_load,
-    free_port,
     listener,
     load,
     meddler,
@@ -39,7 +40,7 @@ def echo(channel, count, data):
 
 
 def test_refused(tmp_path):
-    outcome = expect(load(tmp_path, "-c", 3, "-d", "1s", target=("127.0.0.1", free_port())), "refused")
+    outcome = expect(load(tmp_path, "-c", 3, "-d", "1s", target=("127.0.0.1", harness.free_port())), "refused")
     assert outcome.errors["refused"] == 3
     assert outcome.summary["failed"] == outcome.summary["started"] == 3
 
@@ -47,7 +48,7 @@ def test_refused(tmp_path):
 @pytest.mark.parametrize("mode", ["ping", "stream", "connect", "hold"])
 def test_refused_in_every_mode(tmp_path, mode):
     expect(
-        load(tmp_path, "-m", mode, "-c", 2, "-d", "300ms", target=("127.0.0.1", free_port()), timeout=10),
+        load(tmp_path, "-m", mode, "-c", 2, "-d", "300ms", target=("127.0.0.1", harness.free_port()), timeout=10),
         "refused",
         "not-issued",
     )
