@@ -10,6 +10,8 @@ BUILD   ?= build
 SANITIZE ?=
 # TRANSPORT=0 leaves the batched socket I/O (transport.h) out of the build.
 TRANSPORT ?= 1
+# CRYPTO_SHORTCUTS=0 leaves out what answers libssh in libcrypto's place (crypto_shortcuts.h).
+CRYPTO_SHORTCUTS ?= 1
 
 VERSION := $(shell cat VERSION)$(shell git describe --always --dirty --match '' 2>/dev/null | sed 's/^/+g/')
 
@@ -17,6 +19,7 @@ pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
 HAVE_SECCOMP := $(call pkg,libseccomp)
 HAVE_SYSTEMD := $(call pkg,libsystemd)
 HAVE_MICROHTTPD := $(call pkg,libmicrohttpd)
+HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(call pkg,libcrypto))
 
 # WERROR=1, as CI and the tests have it: a release must not fail on a warning of the next compiler.
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
@@ -25,10 +28,11 @@ OPT    ?= -O2 -g
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
   -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
   $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) \
+  $(if $(HAVE_SHORTCUTS),-DSSHECHO_CRYPTO_SHORTCUTS=1) \
   $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
   $(shell pkg-config --cflags libssh jansson)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-LIBS_COMMON := $(shell pkg-config --libs libssh) -lev -lm
+LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_SHORTCUTS),libcrypto)) -lev -lm
 LIBS_SERVER := $(LIBS_COMMON) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
 LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson)
 
@@ -88,9 +92,9 @@ check-system: all bench-tools
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system
 check-hostile: all
 	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/hostile
-# The system and hostile tests once more with libssh doing its own socket I/O.
+# The system and hostile tests once more with libssh doing its own socket I/O and asking libcrypto for everything.
 check-plain: all
-	SSHECHOD_OPTIONS=batch-io=no BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system test/hostile
+	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system test/hostile
 check-asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
@@ -182,6 +186,6 @@ format:
 	black -q $(PYTHON_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
-	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
+	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d) $(FUZZ_OBJECTS:.o=.d) $(FUZZ:=.d)

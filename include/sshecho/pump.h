@@ -4,7 +4,7 @@
  * A pump binds one libssh session to one libev loop. On readiness of the socket it drives libssh until it has nothing
  * more or the turn budget is spent, lets its owner move residue (`turned`), sends, and sets the watcher to what is
  * wanted next, touching libev only on change. It works on two paths with the same contract: batched (transport.h,
- * default) and plain (libssh does its own I/O).
+ * default) and plain (libssh does its own I/O). While it drives libssh, crypto_shortcuts.h serves it.
  *
  * Ownership: from pump_open on the pump owns the session, its ssh_event, the watcher and the fd; pump_close ends all
  * four. Callbacks of libssh run inside pump calls only. Nothing may free the session or the pump inside `turned`;
@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sshecho/crypto_shortcuts.h"
 #include "sshecho/transport.h"
 
 /* Bytes taken from one socket per turn: four packets of 32 KiB. At 256 KiB a quiet session behind eight bulk streams
@@ -57,6 +58,7 @@ struct pump {
     struct ev_loop *loop;
     ev_io io;
     struct transport transport;
+    struct crypto_kept crypto;
     struct ssh_counter_struct wire;    /* bytes through the socket, as libssh counts them */
     struct ssh_counter_struct payload; /* bytes and packets through libssh's packet layer */
     const struct pump_owner *owner;

@@ -7,6 +7,9 @@
 #ifndef SSHECHO_TRANSPORT
 #define SSHECHO_TRANSPORT 1
 #endif
+#ifndef SSHECHO_CRYPTO_SHORTCUTS
+#define SSHECHO_CRYPTO_SHORTCUTS 0
+#endif
 
 const char *version_libssh(void)
 {
@@ -64,4 +67,5 @@ void version_print(const char *program, FILE *out)
     (void)fputs("libmicrohttpd: no\n", out);
 #endif
     (void)fprintf(out, "batched transport: %s\n", SSHECHO_TRANSPORT ? "built in" : "not built in");
+    (void)fprintf(out, "crypto shortcuts: %s\n", SSHECHO_CRYPTO_SHORTCUTS ? "built in" : "not built in");
 }

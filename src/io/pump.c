@@ -230,6 +230,7 @@ void pump_turn(struct pump *pump)
     pump->in_turn = true;
     pump->turn_cost_mark = cost_bytes(pump);
     driven = pump;
+    crypto_enter(&pump->crypto);
     if (pump->owner->turning != NULL) {
         pump->owner->turning(pump, pump->owner_data);
     }
@@ -252,6 +253,7 @@ void pump_turn(struct pump *pump)
     if (pump->batched) {
         transport_end(&pump->transport);
     }
+    crypto_leave();
     pump->in_turn = false;
     driven = NULL;
     if (pump_is_alive(pump)) {
@@ -312,6 +314,7 @@ bool pump_enter(struct pump *pump)
     pump->in_turn = true;
     pump->turn_cost_mark = cost_bytes(pump);
     driven = pump;
+    crypto_enter(&pump->crypto);
     if (pump->batched) {
         transport_begin(&pump->transport, 0, false);
         if (pump->started && pump_is_alive(pump)) {
@@ -327,6 +330,7 @@ void pump_leave(struct pump *pump)
     if (pump->batched) {
         transport_end(&pump->transport);
     }
+    crypto_leave();
     pump->in_turn = false;
     driven = NULL;
     if (!pump->started) {
@@ -356,6 +360,7 @@ void pump_close(struct pump *pump)
     }
     ssh_event_free(pump->event);
     ssh_free(pump->session);
+    crypto_kept_free(&pump->crypto);
     if (pump->batched) {
         transport_end(&pump->transport);
         transport_close(&pump->transport);

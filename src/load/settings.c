@@ -141,6 +141,8 @@ static const struct option_spec specs[] = {
     {"log-format", 0, OPTION_CHOICE, AT(log_format), 0, 0, "kv", format_names, "FORMAT", "kv or json.", OUTPUT, 0},
     {"batching", 0, OPTION_BOOL, AT(batching), 0, 0, "yes", NULL, NULL,
      "Batch the socket reads and writes of libssh; no is the plain path.", OUTPUT, 0},
+    {"crypto-shortcuts", 0, OPTION_BOOL, AT(crypto_shortcuts), 0, 0, "yes", NULL, NULL,
+     "Answer libssh in libcrypto's place for padding and keys built before; no leaves it all to libcrypto.", OUTPUT, 0},
 
     {"shard", 0, OPTION_STRING, AT(shard), 0, 0, NULL, NULL, "I/N",
      "Be part I (from 1) of N of the run; /N takes I from JOB_COMPLETION_INDEX (from 0).", MACHINES, 0},

@@ -50,7 +50,7 @@ struct load_options {
     char *json, *hdr, *label, *percentiles;
     struct string_list fail_if;
     unsigned log_level, log_format;
-    bool batching;
+    bool batching, crypto_shortcuts;
 
     char *shard, *start_at;
     bool help, version;

@@ -180,6 +180,10 @@ static const struct option_spec specs[] = {
      "Confine workers to the system calls they need (where built with libseccomp).", G_PROCESS, 0},
     {"batch-io", 0, OPTION_BOOL, AT(batch_io), 0, 0, "yes", NULL, NULL,
      "Serve libssh's socket calls in batches; no leaves them to libssh.", G_PROCESS, 0},
+    {"crypto-shortcuts", 0, OPTION_BOOL, AT(crypto_shortcuts), 0, 0, "yes", NULL, NULL,
+     "Answer libssh in libcrypto's place where it asks for padding or builds a key again; no leaves it all to "
+     "libcrypto.",
+     G_PROCESS, 0},
     {"watchdog", 0, OPTION_DURATION, AT(watchdog_us), 200000, S(600), "2s", NULL, "TIME",
      "A worker whose loop has not turned for so long is replaced.", G_PROCESS, OPTION_OFF_ALLOWED},
     {"log-level", 'v', OPTION_CHOICE, AT(log_level), 0, 0, "info", log_levels, "LEVEL", "Least level that is logged.",

@@ -66,7 +66,7 @@ struct config {
         keepalive_interval_us, session_timeout_us, session_bytes, drain_timeout_us;
     uint64_t client_rekey_rate; /* key exchanges a minute a client may start; 0: any */
     bool test_bench;            /* exec words that misbehave on purpose */
-    bool sandbox, batch_io;
+    bool sandbox, batch_io, crypto_shortcuts;
     uint64_t watchdog_us;
 
     /* log */

@@ -209,6 +209,9 @@ static void *run(void *argument)
     struct load_worker *worker = argument;
     const struct stream_shared *times = &worker->traffic.shared.streams;
     traffic_start(&worker->traffic);
+    if (worker->settings->options.crypto_shortcuts) {
+        (void)crypto_shortcuts_start();
+    }
     worker->ramp_from_ns = mono_now().ns;
     if (worker->settings->options.mode == MODE_CONNECT) {
         become_ready(worker);
@@ -220,6 +223,7 @@ static void *run(void *argument)
     worker->tally.busiest_thread_cpu = seconds > 0.0 ? worker->tally.cpu_s / seconds : 0.0;
     traffic_stop(&worker->traffic);
     transport_release_buffers();
+    crypto_shortcuts_stop();
     announce(worker, &worker->control->done);
     return NULL;
 }

@@ -30,10 +30,27 @@ const struct option_table merge_option_table = {
 };
 
 /* Options that may differ between the parts of one run: they say where and how a part ran, not what it did. */
-static const char *const local_options[] = {"shard",       "start-at",   "json",          "hdr",          "label",
-                                            "interval",    "progress",   "quiet",         "bind",         "fail-if",
-                                            "log-level",   "log-format", "password-file", "password-env", "identity",
-                                            "known-hosts", "threads",    "batching",      "percentiles",  NULL};
+static const char *const local_options[] = {"shard",
+                                            "start-at",
+                                            "json",
+                                            "hdr",
+                                            "label",
+                                            "interval",
+                                            "progress",
+                                            "quiet",
+                                            "bind",
+                                            "fail-if",
+                                            "log-level",
+                                            "log-format",
+                                            "password-file",
+                                            "password-env",
+                                            "identity",
+                                            "known-hosts",
+                                            "threads",
+                                            "batching",
+                                            "crypto-shortcuts",
+                                            "percentiles",
+                                            NULL};
 
 static bool is_local(const char *name)
 {

@@ -19,6 +19,7 @@
 #include "sshecho/clock.h"
 #include "sshecho/log.h"
 #include "sshecho/net.h"
+#include "sshecho/pump.h"
 #include "sshecho/version.h"
 
 /* How often the master looks at its workers: readiness, heartbeats, back-off. */
@@ -302,6 +303,19 @@ static void start_watchers(struct master *m)
     ev_timer_start(m->loop, &m->look);
 }
 
+/* Whether libssh can be reached from below is tried here for the line alone: each worker does it for itself. */
+static void log_start(const struct master *m)
+{
+    const struct config *config = m->generation->config;
+    bool batched = pump_set_batching(config->batch_io);
+    bool shortcuts = config->crypto_shortcuts && crypto_shortcuts_start();
+    transport_release_buffers();
+    crypto_shortcuts_stop();
+    log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
+             log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit), log_bool("batch_io", batched),
+             log_bool("crypto_shortcuts", shortcuts));
+}
+
 static int run_as_worker(struct master *m)
 {
     const struct generation *generation = m->generation;
@@ -369,8 +383,7 @@ int master_run(struct config *config, int argc, char **argv)
         goto out;
     }
     m->status = 0;
-    log_line(LOG_INFO, "start", log_str("version", SSHECHO_VERSION), log_str("libssh", version_libssh()),
-             log_str("libev", version_libev()), log_u64("fd_limit", m->fd_limit));
+    log_start(m);
     generation_log(m->generation);
     if (sandbox_limit_master(&error) != 0) { /* e.g. in a container that has none of it to give up */
         log_line(LOG_WARN, "sandbox", log_str("why", error.text));

@@ -187,6 +187,7 @@ int worker_run(const struct worker_setup *setup)
         (void)ssh_set_log_level(SSH_LOG_FUNCTIONS);
     }
     bool batched = pump_set_batching(setup->config->batch_io);
+    bool shortcuts = setup->config->crypto_shortcuts && crypto_shortcuts_start();
     (void)connection_set_init(&w->set, w->loop, setup->config, setup->credentials, w->bind, setup->board, setup->slot);
     const struct acceptor_setup entry = {.config = setup->config,
                                          .listeners = setup->listeners,
@@ -211,9 +212,14 @@ int worker_run(const struct worker_setup *setup)
         goto out;
     }
     counters_set(&w->counters->heartbeat_ns, (uint64_t)mono_now().ns); /* from now on the master takes us for ready */
-    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", batched));
+    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", batched),
+             log_bool("crypto_shortcuts", shortcuts));
     ev_run(w->loop, 0);
     connection_set_destroy(&w->set);
+    struct crypto_served served = crypto_shortcuts_served();
+    log_line(LOG_DEBUG, "crypto_served", log_u64("slot", setup->slot), log_u64("draws", served.draws),
+             log_u64("draws_refused", served.draws_refused), log_u64("host_keys", served.host_keys),
+             log_u64("ephemeral_keys", served.ephemeral_keys));
     log_finish(LOG_FINISH_US);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
     status = 0;
@@ -221,6 +227,7 @@ out:
     acceptor_destroy(&w->acceptor);
     ssh_bind_free(w->bind);
     transport_release_buffers();
+    crypto_shortcuts_stop();
     if (w->loop != NULL) {
         ev_loop_destroy(w->loop);
     }

@@ -335,7 +335,10 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
         goto bad;
     }
     set_socket_options(fd, set->config);
-    if (ssh_bind_accept_fd(set->bind, session, fd) != SSH_OK) {
+    crypto_enter(NULL);
+    int accepted = ssh_bind_accept_fd(set->bind, session, fd);
+    crypto_leave();
+    if (accepted != SSH_OK) {
         goto bad;
     }
     ssh_set_blocking(session, 0);
