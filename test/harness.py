@@ -159,6 +159,9 @@ class Server:
             self.command += ["--config", str(self.config_path)]
         for word in os.environ.get("SSHECHOD_OPTIONS", "").split():  # the same suite with, say, batch-io=no
             self.command += ["-o", word]
+        chosen = {"algorithms", "host-key-types", "host-key"} & set(options or {})
+        if config is None and not chosen:  # an RSA key takes 0.2 s to make, and these tests start hundreds of servers
+            self.command += ["-o", "host-key-types=ed25519"]
         for key, value in (options or {}).items():
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 self.command += ["-o", f"{key}={each}"]

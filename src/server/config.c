@@ -10,10 +10,6 @@
 #include "sshecho/net.h"
 #include "sshecho/units.h"
 
-#if defined(__aarch64__)
-#include <sys/auxv.h>
-#endif
-
 #ifndef SSHECHO_PREFIX
 #define SSHECHO_PREFIX "/usr/local"
 #endif
@@ -26,14 +22,9 @@
 
 static const char *const profile_names[] = {"auto", "bench", "exposed", NULL};
 static const char *const method_names[] = {"none", "password", "publickey", "keyboard-interactive", NULL};
-static const char *const key_type_names[] = {"ed25519", "ecdsa", "rsa", NULL};
+static const char *const key_type_names[] = {"auto", "ed25519", "ecdsa", "rsa", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const log_formats[] = {"kv", "json", NULL};
-
-/* Ciphers that our default offers, in both orders: with AES in the CPU, GCM costs a third of ChaCha20. */
-#define CIPHERS_AES "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr"
-#define CIPHERS_NO_AES                                                                                                 \
-    "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr"
 
 #define G_DO "What to do"
 #define G_LISTEN "Listening"
@@ -88,18 +79,22 @@ static const struct option_spec specs[] = {
      "Private host key (repeatable, one of each type); without it /etc/sshecho/ssh_host_*_key, else a throw-away key "
      "is made.",
      G_KEYS, 0},
-    {"host-key-types", 0, OPTION_STRING_LIST, AT(host_key_types), 0, 0, "ed25519", key_type_names, "LIST",
-     "Types of throw-away keys to make.", G_KEYS, 0},
-    {"kex", 0, OPTION_STRING, AT(kex), 0, 0, "curve25519-sha256,curve25519-sha256@libssh.org", NULL, "LIST",
-     "Key exchange methods, best first.", G_KEYS, 0},
-    {"host-key-algorithms", 0, OPTION_STRING, AT(host_key_algorithms), 0, 0,
-     "ssh-ed25519,rsa-sha2-512,rsa-sha2-256,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521", NULL, "LIST",
+    {"host-key-types", 0, OPTION_STRING_LIST, AT(host_key_types), 0, 0, "auto", key_type_names, "LIST",
+     "Types of throw-away keys to make; auto: ed25519 with algorithms modern, else one of each (2048 bits of rsa; 3072 "
+     "when named).",
+     G_KEYS, 0},
+    {"algorithms", 0, OPTION_CHOICE, AT(algorithms), 0, 0, "wide", algorithm_set_names, "NAME",
+     "What the lists below hold where they say auto. modern: what a server on a network should offer; wide: everything "
+     "that is not broken, for clients with nothing modern; legacy: whatever this libssh has, SHA-1 and CBC included "
+     "(exposed: modern).",
+     G_KEYS, 0},
+    {"kex", 0, OPTION_STRING, AT(kex), 0, 0, "auto", NULL, "LIST", "Key exchange methods, best first.", G_KEYS, 0},
+    {"host-key-algorithms", 0, OPTION_STRING, AT(host_key_algorithms), 0, 0, "auto", NULL, "LIST",
      "Host key algorithms, best first; those without a key are not offered.", G_KEYS, 0},
     {"ciphers", 'c', OPTION_STRING, AT(ciphers), 0, 0, "auto", NULL, "LIST",
      "Ciphers, best first; auto puts AES-GCM first where the CPU has AES instructions, else ChaCha20-Poly1305.", G_KEYS,
      0},
-    {"macs", 'm', OPTION_STRING, AT(macs), 0, 0,
-     "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512", NULL, "LIST",
+    {"macs", 'm', OPTION_STRING, AT(macs), 0, 0, "auto", NULL, "LIST",
      "Message authentication codes for ciphers without their own, best first.", G_KEYS, 0},
     {"compression", 0, OPTION_STRING, AT(compression), 0, 0, "none", NULL, "LIST",
      "Compression methods: none, zlib@openssh.com, zlib.", G_KEYS, 0},
@@ -172,8 +167,8 @@ static const struct option_spec specs[] = {
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
     {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",
      "How long sessions may go on after SIGTERM, SIGINT or a reload.", G_TIME, OPTION_OFF_ALLOWED},
-    {"workers", 'w', OPTION_COUNT, AT(workers), 1, CONFIG_WORKERS_MAX, "off", NULL, "N", "Worker processes; off: one per core.",
-     G_PROCESS, OPTION_OFF_ALLOWED},
+    {"workers", 'w', OPTION_COUNT, AT(workers), 1, CONFIG_WORKERS_MAX, "off", NULL, "N",
+     "Worker processes; off: one per core.", G_PROCESS, OPTION_OFF_ALLOWED},
     {"user", 'u', OPTION_STRING, AT(user), 0, 0, "nobody", NULL, "NAME",
      "When started as root, workers (and the master, as far as it can) run as this user.", G_PROCESS, 0},
     {"sandbox", 0, OPTION_BOOL, AT(sandbox), 0, 0, "yes", NULL, NULL,
@@ -203,32 +198,12 @@ const struct option_table config_table = {
 static const struct {
     const char *key, *value;
 } exposed[] = {
-    {"auth-attempts", "6"},
-    {"max-unauthenticated", "100:30:400"},
-    {"max-per-source", "64"},
-    {"handshake-rate", "200"},
-    {"channels-per-connection", "10"},
-    {"channel-open-rate", "50"},
-    {"request-rate", "1000"},
-    {"memory-per-worker", "512M"},
-    {"address-space", "4G"},
-    {"client-rekey-rate", "30"},
-    {"test-bench", "no"},
-    {"no-progress-timeout", "30s"},
-    {"idle-timeout", "300s"},
-    {"keepalive-interval", "60s"},
+    {"algorithms", "modern"},       {"auth-attempts", "6"},      {"max-unauthenticated", "100:30:400"},
+    {"max-per-source", "64"},       {"handshake-rate", "200"},   {"channels-per-connection", "10"},
+    {"channel-open-rate", "50"},    {"request-rate", "1000"},    {"memory-per-worker", "512M"},
+    {"address-space", "4G"},        {"client-rekey-rate", "30"}, {"test-bench", "no"},
+    {"no-progress-timeout", "30s"}, {"idle-timeout", "300s"},    {"keepalive-interval", "60s"},
 };
-
-static bool cpu_has_aes(void)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
-#elif defined(__aarch64__) && defined(AT_HWCAP)
-    return (getauxval(AT_HWCAP) & (1UL << 3)) != 0; /* HWCAP_AES */
-#else
-    return false;
-#endif
-}
 
 static int fail(struct option_error *error, const char *key, const char *format, const char *value)
 {
@@ -418,6 +393,31 @@ static int check_entrance(const struct config *config, struct option_error *erro
         "auth-methods with password-file or authorized-keys");
 }
 
+/* Lists that say auto are those of the set. */
+static int resolve_lists(struct config *config, struct option_error *error)
+{
+    const struct {
+        enum algorithm_kind kind;
+        const char *key, *list;
+    } all[] = {
+        {ALGORITHM_KEX, "kex", config->kex},
+        {ALGORITHM_HOST_KEY, "host-key-algorithms", config->host_key_algorithms},
+        {ALGORITHM_CIPHER, "ciphers", config->ciphers},
+        {ALGORITHM_MAC, "macs", config->macs},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].list == NULL || strcmp(all[i].list, "auto") != 0) {
+            continue;
+        }
+        const char *list = algorithm_list(config->algorithms, all[i].kind, algorithm_cpu_has_aes());
+        if (options_set(&config_table, config, &config->given, "default", all[i].key, list, error) != 0) {
+            return -1;
+        }
+        config->lists_by_set |= 1U << all[i].kind;
+    }
+    return 0;
+}
+
 static int resolve(struct config *config, struct option_error *error)
 {
     if (check_addresses(config, error) != 0 || check_operations(config, error) != 0) {
@@ -438,11 +438,8 @@ static int resolve(struct config *config, struct option_error *error)
         config->workers = cores > 0 ? (uint64_t)cores : 1;
         config->workers = config->workers < CONFIG_WORKERS_MAX ? config->workers : CONFIG_WORKERS_MAX;
     }
-    if (strcmp(config->ciphers != NULL ? config->ciphers : "", "auto") == 0) {
-        const char *list = cpu_has_aes() ? CIPHERS_AES : CIPHERS_NO_AES;
-        if (options_set(&config_table, config, &config->given, "default", "ciphers", list, error) != 0) {
-            return -1;
-        }
+    if (resolve_lists(config, error) != 0) {
+        return -1;
     }
     struct mask_search search = {.error = error};
     if (each_word(&config->auth_methods, add_method, &search) != 0 || parse_unauthenticated(config, error) != 0) {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/identity/algorithm_lists.h"
 #include "sshecho/net.h"
 #include "sshecho/options.h"
 
@@ -51,6 +52,8 @@ struct config {
     /* keys and algorithms */
     struct string_list host_keys;
     struct string_list host_key_types;
+    unsigned algorithms;   /* enum algorithm_set */
+    unsigned lists_by_set; /* 1 << enum algorithm_kind: the list is the set's, nobody wrote it */
     char *kex, *host_key_algorithms, *ciphers, *macs, *compression;
     uint64_t rekey_bytes, rekey_interval_us;
 

@@ -127,14 +127,46 @@ def offered(server):
     return lists
 
 
-def test_defaults_hold_nothing_weak(server):
-    lists = offered(server)
+@pytest.mark.parametrize("options", [{"algorithms": "modern"}, {"profile": "exposed"}], ids=["modern", "exposed"])
+def test_modern_holds_nothing_weak(serve, options):
+    lists = offered(serve(options=options))
     kex = [name for name in lists[0] if not name.startswith(("ext-info", "kex-strict"))]
     assert kex and all(name.startswith(("curve25519", "sntrup", "mlkem")) for name in kex), kex
-    assert all(re.match(r"ssh-ed25519|rsa-sha2|ecdsa", name) for name in lists[1])
-    assert not [name for name in lists[2] + lists[3] if "cbc" in name or "3des" in name or "arcfour" in name]
-    assert not [name for name in lists[4] + lists[5] if "sha1" in name or "md5" in name]
+    assert lists[1] == ["ssh-ed25519"]
+    assert_nothing_broken(lists)
+
+
+def assert_nothing_broken(lists):
+    offers = [name for each in lists[:6] for name in each]
+    assert not [name for name in offers if re.search(r"cbc|3des|arcfour|sha1|md5|^ssh-rsa$|^ssh-dss$", name)], offers
     assert "kex-strict-s-v00@openssh.com" in lists[0], "strict key exchange is not offered"
+
+
+def test_wide_is_the_default_on_loopback(serve):
+    """Host keys of all three types; the fast algorithms first."""
+    lists = offered(serve(options={"algorithms": "wide"}))
+    assert_nothing_broken(lists)
+    assert lists[0][0] == "curve25519-sha256" and lists[1][0] == "ssh-ed25519"
+    assert {"ecdh-sha2-nistp256", "diffie-hellman-group14-sha256"} <= set(lists[0])
+    assert {"ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"} <= set(lists[1])
+    checked = harness.run_sshechod("--check").stdout
+    assert "algorithms wide" in checked
+    assert "algorithms modern" in harness.run_sshechod("--check", "-o", "profile=exposed").stdout
+
+
+def test_legacy_offers_what_there_is(serve):
+    server = serve(options={"algorithms": "legacy"})
+    lists = offered(server)
+    assert lists[0][0] == "curve25519-sha256" and lists[1][0] == "ssh-ed25519"
+    assert "diffie-hellman-group14-sha1" in lists[0] and "ssh-rsa" in lists[1]
+    assert "aes128-cbc" in lists[2] and "hmac-sha1" in lists[4]
+    old = ["KexAlgorithms=diffie-hellman-group14-sha1", "HostKeyAlgorithms=ssh-rsa", "Ciphers=aes128-cbc", "MACs=hmac-sha1"]
+    assert_echo(run(server, openssh(server, options=old), pattern(100_000)), pattern(100_000))
+
+
+def test_a_list_that_is_written_stands_beside_the_set(serve):
+    lists = offered(serve(options={"algorithms": "wide", "ciphers": "aes128-gcm@openssh.com"}))
+    assert lists[2] == ["aes128-gcm@openssh.com"] and "ecdh-sha2-nistp256" in lists[0]
 
 
 def test_the_configured_order_is_offered(serve):

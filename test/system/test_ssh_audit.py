@@ -28,10 +28,10 @@ def audit(server, *arguments):
     )
 
 
-@pytest.mark.parametrize("profile", ["bench", "exposed"])
-def test_defaults_pass_the_policy(serve, profile):
+@pytest.mark.parametrize("options", [{"algorithms": "modern"}, {"profile": "exposed"}], ids=["modern", "exposed"])
+def test_modern_passes_the_policy(serve, options):
     order = {} if cpu_has_aes() else {"ciphers": policy_ciphers()}
-    server = serve(options={"profile": profile, **order})
+    server = serve(options={**options, **order})
     result = audit(server, "-P", POLICY)
     assert result.returncode == 0 and "Passed" in result.stdout, result.stdout
 
@@ -47,12 +47,12 @@ def test_defaults_pass_the_policy(serve, profile):
     ],
 )
 def test_other_algorithms_fail_the_policy(serve, option, value, said):
-    result = audit(serve(options={option: value}), "-P", POLICY)
+    result = audit(serve(options={"algorithms": "modern", option: value}), "-P", POLICY)
     assert result.returncode != 0 and "Failed" in result.stdout and said in result.stdout, result.stdout
 
 
 def test_nothing_fails_in_the_open_audit(serve):
     """Without a policy: no algorithm that ssh-audit calls broken."""
-    result = audit(serve())
+    result = audit(serve(options={"algorithms": "modern"}))
     assert "[fail]" not in result.stdout and "(cve)" not in result.stdout, result.stdout
     assert "(kex) curve25519-sha256" in result.stdout, result.stdout

@@ -10,12 +10,6 @@
 #include <unistd.h>
 
 #include "sshecho/log.h"
-#include "sshecho/version.h"
-
-/* What a client may sign its login with: everything current, nothing on SHA-1 (libssh 0.10 would take ssh-rsa). */
-static const char login_signatures[] =
-    "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"
-    "ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
 
 static const char generated[] = "generated";
 
@@ -132,26 +126,38 @@ static int generate_key(enum ssh_keytypes_e type, int bits, ssh_key *key)
 #endif
 }
 
+static bool names(const struct string_list *list, const char *word)
+{
+    bool found = false;
+    for (size_t i = 0; i < list->count; i++) {
+        found = found || strstr(list->items[i], word) != NULL;
+    }
+    return found;
+}
+
 static int generate(struct hostkeys *keys, const struct config *config, const struct hostkeys *previous,
                     struct option_error *error)
 {
     static const struct {
         const char *name;
         enum ssh_keytypes_e type;
-        int bits;
+        int bits, bits_unasked;
     } kinds[] = {
-        {"ed25519", SSH_KEYTYPE_ED25519, 0}, {"ecdsa", SSH_KEYTYPE_ECDSA_P256, 0}, {"rsa", SSH_KEYTYPE_RSA, 3072}};
+        {"ed25519", SSH_KEYTYPE_ED25519, 0, 0},
+        {"ecdsa", SSH_KEYTYPE_ECDSA_P256, 0, 0},
+        /* 3072 bits take three times as long to make: only for who names the type */
+        {"rsa", SSH_KEYTYPE_RSA, 3072, 2048},
+    };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         ssh_key key = NULL;
-        bool wanted = false;
-        for (size_t j = 0; j < config->host_key_types.count; j++) {
-            wanted = wanted || strstr(config->host_key_types.items[j], kinds[i].name) != NULL;
-        }
+        bool asked = names(&config->host_key_types, kinds[i].name);
+        bool wanted =
+            asked || (names(&config->host_key_types, "auto") && (i == 0 || config->algorithms != ALGORITHMS_MODERN));
         if (!wanted) {
             continue;
         }
         key = made_before(previous, kinds[i].name);
-        if (key == NULL && generate_key(kinds[i].type, kinds[i].bits, &key) != SSH_OK) {
+        if (key == NULL && generate_key(kinds[i].type, asked ? kinds[i].bits : kinds[i].bits_unasked, &key) != SSH_OK) {
             return fail(error, kinds[i].name, "a throw-away key could not be made");
         }
         if (add(keys, key, generated, error) != 0) {
@@ -207,91 +213,4 @@ void hostkeys_log(const struct hostkeys *keys)
         ssh_string_free_char(text);
         ssh_clean_pubkey_hash(&hash);
     }
-}
-
-static int set_list(ssh_bind bind, enum ssh_bind_options_e option, const char *key, const char *list,
-                    struct option_error *error)
-{
-    /* Name by name first: libssh drops from a list what it does not know, without a word. */
-    for (const char *at = list; at != NULL && *at != '\0';) {
-        char name[128];
-        size_t length = strcspn(at, ",");
-        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
-        if (ssh_bind_options_set(bind, option, name) != SSH_OK) {
-            (void)option_fail(error, NULL, key, "\"%.200s\": libssh %s does not know \"%s\"", list, ssh_version(0),
-                              name);
-            return -1;
-        }
-        at += length + (at[length] == ',' ? 1 : 0);
-    }
-    if (list == NULL || ssh_bind_options_set(bind, option, list) == SSH_OK) {
-        return 0;
-    }
-    (void)option_fail(error, NULL, key, "libssh %s cannot use \"%.200s\"", ssh_version(0), list);
-    return -1;
-}
-
-ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *config, struct option_error *error)
-{
-    ssh_bind bind = ssh_bind_new();
-    bool no = false;
-    if (bind == NULL) {
-        (void)option_fail(error, NULL, NULL, "out of memory");
-        return NULL;
-    }
-    /* First of all: nothing in /etc/ssh may change what we do. */
-    int rc = ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PROCESS_CONFIG, &no);
-    char banner[64] = "sshechod_" SSHECHO_VERSION;
-    banner[strcspn(banner, "+- ")] = '\0'; /* RFC 4253, 4.2: no blank, no minus; and a commit is nobody's business */
-    rc |= ssh_bind_options_set(bind, SSH_BIND_OPTIONS_BANNER, banner);
-    rc |= set_list(bind, SSH_BIND_OPTIONS_KEY_EXCHANGE, "kex", config->kex, error);
-    rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_CIPHERS_C_S, "ciphers", config->ciphers, error);
-    rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_CIPHERS_S_C, "ciphers", config->ciphers, error);
-    rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_HMAC_C_S, "macs", config->macs, error);
-    rc |= rc != 0 ? rc : set_list(bind, SSH_BIND_OPTIONS_HMAC_S_C, "macs", config->macs, error);
-    if (rc == 0) {
-        rc = ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, login_signatures);
-    }
-    for (size_t i = 0; rc == 0 && i < keys->count; i++) {
-        ssh_key copy = ssh_key_dup(keys->keys[i]); /* the bind takes it over */
-        if (copy == NULL || ssh_bind_options_set(bind, SSH_BIND_OPTIONS_IMPORT_KEY, copy) != SSH_OK) {
-            (void)option_fail(error, NULL, "host-key", "%s: libssh refuses it: %s", keys->origins[i],
-                              ssh_get_error(bind));
-            ssh_key_free(copy);
-            rc = -1;
-        }
-    }
-    if (rc == 0) {
-        rc = set_list(bind, SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "host-key-algorithms", config->host_key_algorithms,
-                      error);
-    }
-    if (rc == 0) { /* what each session will be told, tried once */
-        ssh_session session = ssh_new();
-        if (session == NULL || hostkeys_prepare_session(session, config) != 0) {
-            (void)option_fail(error, NULL, "compression", "libssh %s knows none of \"%s\"", ssh_version(0),
-                              config->compression);
-            rc = -1;
-        }
-        ssh_free(session);
-    }
-    if (rc != 0) {
-        ssh_bind_free(bind);
-        bind = NULL;
-    }
-    return bind;
-}
-
-int hostkeys_prepare_session(ssh_session session, const struct config *config)
-{
-    int rc = ssh_options_set(session, SSH_OPTIONS_COMPRESSION_C_S, config->compression);
-    rc |= ssh_options_set(session, SSH_OPTIONS_COMPRESSION_S_C, config->compression);
-    if (config->rekey_bytes != 0) {
-        uint64_t bytes = config->rekey_bytes;
-        rc |= ssh_options_set(session, SSH_OPTIONS_REKEY_DATA, &bytes);
-    }
-    if (config->rekey_interval_us != 0) {
-        uint32_t seconds = (uint32_t)((config->rekey_interval_us + 999999) / 1000000);
-        rc |= ssh_options_set(session, SSH_OPTIONS_REKEY_TIME, &seconds);
-    }
-    return rc == SSH_OK ? 0 : -1;
 }

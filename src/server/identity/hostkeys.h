@@ -1,9 +1,8 @@
 /*
- * hostkeys.h - room: the server's identity and its algorithms.
+ * hostkeys.h - room: the server's identity.
  *
- * Reads or makes the host keys (in the master, once per configuration), and makes from keys and configuration the
- * ssh_bind from which each worker's sessions take keys and algorithm lists. Owns the private keys; they never reach the
- * log, only their SHA256 fingerprints do.
+ * Reads or makes the host keys, in the master, once per configuration. Owns the private keys; they never reach the log,
+ * only their SHA256 fingerprints do.
  */
 #ifndef SERVER_IDENTITY_HOSTKEYS_H
 #define SERVER_IDENTITY_HOSTKEYS_H
@@ -30,11 +29,5 @@ int hostkeys_load(struct hostkeys *keys, const struct config *config, const stru
 void hostkeys_free(struct hostkeys *keys);
 /* One log line a key. */
 void hostkeys_log(const struct hostkeys *keys);
-
-/* The bind all sessions of a process start from; not bound to any socket. NULL with *error naming the list libssh
- * refused. */
-ssh_bind hostkeys_make_bind(const struct hostkeys *keys, const struct config *config, struct option_error *error);
-/* What must be set on each session itself: compression and re-key limits. Returns 0 or -1. */
-int hostkeys_prepare_session(ssh_session session, const struct config *config);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "server/identity/algorithms.h"
 #include "server/process/sandbox.h"
 #include "server/process/selftest.h"
 #include "sshecho/log.h"
@@ -17,7 +18,7 @@ struct generation *generation_create(struct config *config, const struct generat
         return NULL;
     }
     generation->config = config;
-    if (sandbox_check(config, error) != 0 ||
+    if (sandbox_check(config, error) != 0 || algorithms_narrow(config, error) != 0 ||
         hostkeys_load(&generation->keys, config, previous != NULL ? &previous->keys : NULL, error) != 0) {
         goto bad;
     }
@@ -25,7 +26,7 @@ struct generation *generation_create(struct config *config, const struct generat
     if (generation->credentials == NULL) {
         goto bad;
     }
-    trial = hostkeys_make_bind(&generation->keys, config, error);
+    trial = algorithms_make_bind(&generation->keys, config, error);
     if (trial == NULL) {
         goto bad;
     }

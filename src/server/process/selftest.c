@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/identity/hostkeys.h"
+#include "server/identity/algorithms.h"
 
 /* Each step moves whatever can be moved; an exchange takes about ten. */
 #define STEPS_MAX 1000
@@ -80,7 +80,7 @@ bool selftest_run(ssh_bind bind, const struct config *config, bool *takes_forger
         goto out;
     }
     client = make_client(config, pair[1]);
-    if (client == NULL || hostkeys_prepare_session(server, config) != 0 ||
+    if (client == NULL || algorithms_tell_session(server, config) != 0 ||
         ssh_bind_accept_fd(bind, server, pair[0]) != SSH_OK) {
         goto out;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "server/entry/accept.h"
+#include "server/identity/algorithms.h"
 #include "server/process/sandbox.h"
 #include "server/session/connection.h"
 #include "sshecho/log.h"
@@ -177,7 +178,7 @@ int worker_run(const struct worker_setup *setup)
     w->setup = setup;
     w->counters = &setup->board->workers[setup->slot];
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-    w->bind = hostkeys_make_bind(setup->keys, setup->config, &error);
+    w->bind = algorithms_make_bind(setup->keys, setup->config, &error);
     if (w->loop == NULL || w->bind == NULL) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", w->loop == NULL ? "no epoll loop" : error.text));
         goto out;

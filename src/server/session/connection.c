@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/identity/hostkeys.h"
+#include "server/identity/algorithms.h"
 #include "server/session/answers.h"
 #include "server/session/deadline.h"
 #include "server/session/disturb.h"
@@ -331,7 +331,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
 {
     struct connection *c = calloc(1, sizeof *c);
     ssh_session session = ssh_new();
-    if (c == NULL || session == NULL || hostkeys_prepare_session(session, set->config) != 0) {
+    if (c == NULL || session == NULL || algorithms_tell_session(session, set->config) != 0) {
         goto bad;
     }
     set_socket_options(fd, set->config);
