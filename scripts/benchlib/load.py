@@ -31,6 +31,8 @@ class Run:
             count = result["summary"]["errors"]
             first = next((f"{name}: {each['first']}" for name, each in result.get("errors", {}).items()), "")
             self.failure = f"{count} error{'s' if count != 1 else ''}, first {first}".strip()
+        elif code != 0 and not self._sustained():
+            self.remark = self._said("not sustained")
         elif code != 0:
             amiss = [
                 f"{result['summary'][name]} {name.replace('_', ' ')}"
@@ -39,6 +41,18 @@ class Run:
             ]
             none = ["nothing was finished in time"] if not result["summary"].get("started") else []
             self.failure = ", ".join(amiss or none) or (complaints.strip().splitlines() or [f"exit {code}"])[-1]
+
+        bound = self._said("client-bound")
+        if bound and not self.failure:
+            self.remark = f"{self.remark}; {bound}" if self.remark else bound
+
+    def _sustained(self):
+        return (self.result.get("offered") or {}).get("sustained", True)
+
+    def _said(self, what):
+        """The first remark of sshload that begins so."""
+        remarks = self.result["generator"].get("remarks", []) if self.result else []
+        return next((remark for remark in remarks if remark.startswith(what)), None)
 
     @property
     def summary(self):

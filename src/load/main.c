@@ -83,6 +83,13 @@ static int say_outcome(const struct settings *settings, const struct result *res
     if (o->hdr != NULL && report_save_hdr(result, o->hdr, error, sizeof error) != 0) {
         code = complain(EXIT_WRONG, error);
     }
+    bool asked = false; /* about whether the load was sustained */
+    for (size_t i = 0; i < o->fail_if.count; i++) {
+        asked = asked || gate_is_about(&gates[i], "sustained");
+    }
+    if (code == EXIT_OK && !asked && !result_is_sustained(result)) {
+        code = complain(EXIT_WRONG, "the load was not sustained (--fail-if 'sustained < 1' makes this a condition)");
+    }
     for (size_t i = 0; i < o->fail_if.count; i++) {
         double actual = 0.0;
         if (gate_is_crossed(&gates[i], result, &actual)) {

@@ -48,6 +48,8 @@ static const struct option_spec specs[] = {
      LOAD, 0},
     {"rate", 'r', OPTION_COUNT, AT(rate), 1, 100000000, "off", NULL, "N",
      "Open loop: operations per second in total, by a fixed plan; off is closed loop.", LOAD, OPTION_OFF_ALLOWED},
+    {"spin", 0, OPTION_BOOL, AT(spin), 0, 0, "no", NULL, NULL,
+     "Never sleep while traffic flows: each thread takes a core, and is punctual to some microseconds.", LOAD, 0},
     {"pipeline", 0, OPTION_COUNT, AT(pipeline), 1, 4096, "1", NULL, "N",
      "Messages of one channel that may be sent and not yet answered; what is due beyond it waits.", LOAD, 0},
     {"direction", 0, OPTION_CHOICE, AT(direction), 0, 0, "both", load_direction_names, "WAY",

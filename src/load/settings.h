@@ -27,6 +27,7 @@ struct load_options {
     uint64_t duration_us, count, warmup_us;
     char *size;
     uint64_t rate, pipeline;
+    bool spin;
     unsigned direction, content;
     uint64_t ramp_us, connecting, sample, sample_interval_us;
     uint64_t reconnect_after, reconnect_every_us, retry_us;

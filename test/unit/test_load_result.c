@@ -3,6 +3,7 @@
 #include "load/plan/content.h"
 #include "load/result/gate.h"
 #include "load/result/result.h"
+#include "load/result/verdict.h"
 #include "load/tools/tools.h"
 
 #include <errno.h>
@@ -246,8 +247,6 @@ static void test_remarks(void **state)
     result_free(&result);
 }
 
-/* ---- gates ---- */
-
 static bool crossed(const char *text, const struct result *result)
 {
     struct gate gate;
@@ -256,6 +255,84 @@ static bool crossed(const char *text, const struct result *result)
     assert_int_equal(gate_parse(text, &gate, error, sizeof error), 0);
     return gate_is_crossed(&gate, result, &actual);
 }
+
+/* ---- verdicts ---- */
+
+/* `seconds` at 100 a second; the latency of each in us is base + growth_per_s * its due time, and those due in the last
+ * stall_s wait for its end. */
+static bool sustained(double seconds, double base_us, double growth_per_s, double stall_s, struct result *result)
+{
+    assert_int_equal(result_init(result), 0);
+    result->open_loop = result->tally.rated = true;
+    result->seconds = seconds;
+    for (int i = 0; i < (int)(seconds * 100.0); i++) {
+        double due_s = (double)i / 100.0;
+        double latency_us = base_us + growth_per_s * due_s * 1e6 + (i % 7) * 20.0;
+        if (due_s > seconds - stall_s) {
+            latency_us += (seconds - due_s) * 1e6;
+        }
+        result->tally.started++;
+        result->tally.ok++;
+        tally_note_trend(&result->tally, (int64_t)(due_s * 1e6), (int64_t)latency_us);
+    }
+    bool verdict = verdict_offered(result).sustained;
+    assert_true(verdict == result_is_sustained(result));
+    return verdict;
+}
+
+static void test_whether_a_load_was_sustained(void **state)
+{
+    (void)state;
+    struct result result;
+    static const double seconds[] = {1.0, 10.0, 600.0};
+    for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+        assert_true(sustained(seconds[i], 100.0, 0.0, 0.0, &result));
+        result_free(&result);
+        assert_true(sustained(seconds[i], 800000.0, 0.0, 0.0, &result)); /* far away */
+        result_free(&result);
+        assert_true(sustained(seconds[i], 100.0, 0.0, seconds[i] / 10.0, &result)); /* one stall, even at the end */
+        result_free(&result);
+        assert_false(sustained(seconds[i], 100.0, 0.05, 0.0, &result)); /* 5 % too much */
+        double slope = verdict_offered(&result).latency_slope;
+        assert_true(slope > 0.0499 && slope < 0.0501);
+        result.tally.rated = false; /* a closed loop */
+        assert_true(result_is_sustained(&result));
+        result_free(&result);
+    }
+    assert_true(sustained(10.0, 100.0, 0.0, 0.0, &result));
+    result.tally.ok -= 10; /* of 1000 */
+    result.tally.failed += 10;
+    assert_true(result_is_sustained(&result));
+    result.tally.ok--;
+    result.tally.timed_out++;
+    assert_false(result_is_sustained(&result));
+    assert_true(crossed("sustained < 1", &result));
+    result_free(&result);
+}
+
+static void test_what_binds_the_generator(void **state)
+{
+    (void)state;
+    struct result result;
+    assert_int_equal(result_init(&result), 0);
+    struct tally_pressure *p = &result.tally.pressure;
+    *p = (struct tally_pressure){
+        .windows = 100, .busy_windows = 1, .run_delay = 0.09, .throttled = 0.009, .steal = 0.04};
+    assert_int_equal(verdict_client_bound(&result, NULL, NULL), 0);
+    p->busy_windows = 2;
+    assert_int_equal(verdict_client_bound(&result, NULL, NULL), 1);
+    p->run_delay = 0.11;
+    p->throttled = 0.011;
+    p->steal = 0.06;
+    char said[2048] = "";
+    assert_int_equal(verdict_client_bound(&result, collect, said), 4);
+    assert_non_null(strstr(said, "waited for a CPU for 11 %"));
+    assert_non_null(strstr(said, "quota"));
+    assert_non_null(strstr(said, "hypervisor"));
+    result_free(&result);
+}
+
+/* ---- gates ---- */
 
 static void test_gates(void **state)
 {
@@ -377,6 +454,8 @@ int main(void)
         cmocka_unit_test(test_damaged_json_is_refused),
         cmocka_unit_test(test_empty_result_has_no_figures),
         cmocka_unit_test(test_remarks),
+        cmocka_unit_test(test_whether_a_load_was_sustained),
+        cmocka_unit_test(test_what_binds_the_generator),
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_merge_adds_counts_not_percentiles),
         cmocka_unit_test(test_merge_refuses_what_does_not_match),

@@ -57,6 +57,7 @@ static void complete(struct stream *stream, const struct stream_message *message
     tally_live_add(&tally->live.latency_sum_us, (uint64_t)latency_us);
     if (message->measured) {
         tally->ok += stream->shared->messages_are_operations ? 1 : 0;
+        tally_note_trend(tally, (message->due_ns - stream->shared->measure_from_ns) / NS_PER_US, latency_us);
         if (!stream->one_way) {
             histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
             histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - message->sent_ns) / NS_PER_US);

@@ -176,8 +176,10 @@ static void connection_succeeded(struct traffic *traffic, struct client *client)
     int64_t now_ns = client->up_ns;
     struct tally *tally = traffic->shared.tally;
     if (client->counted) {
+        int64_t latency_us = (now_ns - client->due_ns) / NS_PER_US;
         tally->ok++;
-        histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), (now_ns - client->due_ns) / NS_PER_US);
+        tally_note_trend(tally, (client->due_ns - traffic->shared.streams.measure_from_ns) / NS_PER_US, latency_us);
+        histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
         histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - client->started_ns) / NS_PER_US);
     }
     if (now_ns >= traffic->shared.streams.measure_from_ns && now_ns < traffic->shared.streams.measure_to_ns) {
@@ -319,6 +321,7 @@ static void issue_due(struct traffic *traffic)
         int64_t now_ns = mono_now().ns;
         if (due_ns > now_ns) {
             arm(traffic, due_ns);
+            traffic->next_due_ns = due_ns;
             return;
         }
         if (options(traffic)->mode != MODE_CONNECT) {
@@ -349,6 +352,18 @@ static void on_due(struct ev_loop *loop, ev_io *io, int revents)
     issue_due(traffic);
 }
 
+/* --spin: nothing else to do. The timer is there all the same, for the turns in which there is. */
+static void on_spin(struct ev_loop *loop, ev_idle *idle, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct traffic *traffic = idle->data;
+    if (mono_now().ns >= traffic->next_due_ns) {
+        traffic->next_due_ns = INT64_MAX;
+        issue_due(traffic);
+    }
+}
+
 /* ---- phases ---- */
 
 void traffic_connect(struct traffic *traffic, uint64_t index, int64_t due_ns)
@@ -371,6 +386,10 @@ void traffic_begin(struct traffic *traffic, int64_t gate_ns)
     traffic->flows = true;
     traffic->gate_ns = traffic->came_up_ns = gate_ns;
     traffic->by_count = o->count > 0;
+    traffic->next_due_ns = INT64_MAX;
+    if (o->spin) {
+        ev_idle_start(traffic->shared.loop, &traffic->spin);
+    }
     times->measure_from_ns = gate_ns + (int64_t)o->warmup_us * NS_PER_US;
     times->measure_to_ns = o->count > 0 ? INT64_MAX : times->measure_from_ns + (int64_t)o->duration_us * NS_PER_US;
     if (traffic->open) {
@@ -398,7 +417,12 @@ void traffic_end(struct traffic *traffic, bool stopped)
     struct tally *tally = traffic->shared.tally;
     struct stream_shared *times = &traffic->shared.streams;
     int64_t now_ns = mono_now().ns;
-    traffic->flows = traffic->by_count = false;
+    traffic->by_count = false;
+    if (traffic->open) {
+        issue_due(traffic); /* what was due and not begun is late, not lost */
+    }
+    traffic->flows = false;
+    ev_idle_stop(traffic->shared.loop, &traffic->spin);
     for (uint64_t i = 0; i < traffic->client_count; i++) {
         ev_timer_stop(traffic->shared.loop, &traffic->clients[i].restart);
     }
@@ -415,6 +439,10 @@ void traffic_end(struct traffic *traffic, bool stopped)
         missing = schedule_abandon(&traffic->schedule, (now_ns - traffic->gate_ns) / NS_PER_US);
     }
     traffic->remaining = 0;
+    tally->rated = options(traffic)->rate > 0;
+    tally->ok_in_time = tally->ok;
+    tally->backlog = tally->started - tally->ok - tally->failed - tally->timed_out - tally->unfinished +
+                     (tally->rated ? missing : 0);
     tally->started += missing;
     tally->failed += missing;
     fault_note(&tally->faults, FAULT_NOT_ISSUED, missing, "work was left when the measurement ended");
@@ -512,6 +540,8 @@ int traffic_init(struct traffic *traffic, const struct settings *settings, unsig
 void traffic_start(struct traffic *traffic)
 {
     client_shared_start(&traffic->shared);
+    ev_idle_init(&traffic->spin, on_spin);
+    traffic->spin.data = traffic;
     ev_io_init(&traffic->due, on_due, traffic->due_fd, EV_READ);
     traffic->due.data = traffic;
     ev_set_priority(&traffic->due, EV_MAXPRI); /* what is due goes before what has come back */

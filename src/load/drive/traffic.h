@@ -28,9 +28,11 @@ struct traffic {
     struct schedule schedule;
     ev_io due; /* timerfd: the next operation is due */
     int due_fd;
-    bool open;     /* an open loop */
-    bool flows;    /* between traffic_begin and traffic_end */
-    bool by_count; /* the measured time ends by count, and has not yet */
+    ev_idle spin;        /* --spin: looks at next_due_ns whenever there is nothing else to do */
+    int64_t next_due_ns; /* INT64_MAX: none is known */
+    bool open;           /* an open loop */
+    bool flows;          /* between traffic_begin and traffic_end */
+    bool by_count;       /* the measured time ends by count, and has not yet */
     int64_t gate_ns;
     uint64_t remaining; /* closed loop with a count */
     uint64_t alive;     /* clients that are up, on their way, or will be started again */

@@ -7,21 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* How often deadlines are looked at, and how often in the drain, where everybody waits for it. */
 #define TICK_S 0.1
 #define DRAIN_TICK_S 0.01
-
-static double thread_cpu_s(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_THREAD, &usage) != 0) {
-        return 0.0;
-    }
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 static void announce(struct load_worker *worker, _Atomic unsigned *counter)
 {
@@ -105,8 +94,8 @@ static void ramp_watch(struct load_worker *worker, int64_t now_ns)
 static void enter_drain(struct load_worker *worker, bool stopped)
 {
     struct traffic *traffic = &worker->traffic;
-    worker->tally.cpu_s = worker->phase == WORKER_MEASURE ? thread_cpu_s() - worker->cpu_from_s : 0.0;
     worker->phase = WORKER_DRAIN;
+    pressure_end(&worker->pressure, &worker->tally);
     traffic_end(traffic, stopped);
     ending_measured(&traffic->shared, traffic->clients, traffic->client_count);
     worker->drain_until_ns = mono_now().ns + (int64_t)worker->settings->options.drain_timeout_us * NS_PER_US;
@@ -119,7 +108,7 @@ static void enter_drain(struct load_worker *worker, bool stopped)
 static void enter_measure(struct load_worker *worker)
 {
     worker->phase = WORKER_MEASURE;
-    worker->cpu_from_s = thread_cpu_s();
+    pressure_begin(&worker->pressure);
     if (worker->settings->options.count == 0) {
         set_phase_timer(worker, worker->traffic.shared.streams.measure_to_ns);
     }
@@ -129,6 +118,9 @@ static void open_gate(struct load_worker *worker, int64_t gate_ns)
 {
     int64_t warmup_ns = (int64_t)worker->settings->options.warmup_us * NS_PER_US;
     worker->phase = WORKER_WARMUP; /* before the first byte */
+    if (worker->settings->options.spin) {
+        pressure_spin(&worker->pressure);
+    }
     traffic_begin(&worker->traffic, gate_ns);
     if (warmup_ns > 0) {
         set_phase_timer(worker, gate_ns + warmup_ns);
@@ -190,6 +182,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     traffic_look(traffic, now_ns);
     if (worker->phase == WORKER_RAMP) {
         ramp_watch(worker, now_ns);
+    } else if (worker->phase == WORKER_MEASURE) {
+        pressure_look(&worker->pressure);
     }
     if ((worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) && traffic_is_dead(traffic, now_ns)) {
         enter_drain(worker, false);
@@ -207,7 +201,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 static void *run(void *argument)
 {
     struct load_worker *worker = argument;
-    const struct stream_shared *times = &worker->traffic.shared.streams;
     traffic_start(&worker->traffic);
     if (worker->settings->options.crypto_shortcuts) {
         (void)crypto_shortcuts_start();
@@ -219,8 +212,6 @@ static void *run(void *argument)
         ramp_step(worker);
     }
     ev_run(worker->loop, 0);
-    double seconds = (double)(times->measure_to_ns - times->measure_from_ns) / (double)NS_PER_S;
-    worker->tally.busiest_thread_cpu = seconds > 0.0 ? worker->tally.cpu_s / seconds : 0.0;
     traffic_stop(&worker->traffic);
     transport_release_buffers();
     crypto_shortcuts_stop();
@@ -230,6 +221,7 @@ static void *run(void *argument)
 
 static void prepare_watchers(struct load_worker *worker)
 {
+    pressure_init(&worker->pressure, worker->loop);
     ev_async_init(&worker->wake, on_wake);
     worker->wake.data = worker;
     ev_async_start(worker->loop, &worker->wake);

@@ -8,6 +8,7 @@
 #ifndef LOAD_DRIVE_WORKER_H
 #define LOAD_DRIVE_WORKER_H
 
+#include "load/drive/pressure.h"
 #include "load/drive/slots.h"
 #include "load/drive/traffic.h"
 #include "load/result/tally.h"
@@ -50,7 +51,7 @@ struct load_worker {
     uint64_t ramp_next, settled; /* clients started so far, and of them those that came up or failed */
 
     int64_t drain_until_ns;
-    double cpu_from_s;
+    struct pressure pressure;
     char error[256]; /* why it could not start */
 };
 

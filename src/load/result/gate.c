@@ -46,16 +46,26 @@ COUNT(rate, result_echoes_per_s(result))
 COUNT(mb, result_mb_per_s(result))
 COUNT(handshakes, result_handshakes_per_s(result))
 COUNT(client_bound, result_is_client_bound(result))
+COUNT(sustained, result_is_sustained(result))
 
 static const struct {
     const char *name;
     enum unit unit;
     double (*value)(const struct result *result);
 } figures[] = {
-    {"max", UNIT_TIME, latency_max}, {"mean", UNIT_TIME, latency_mean},      {"errors", UNIT_COUNT, errors},
-    {"failed", UNIT_COUNT, failed},  {"timed-out", UNIT_COUNT, timed_out},   {"unfinished", UNIT_COUNT, unfinished},
-    {"lost", UNIT_COUNT, lost},      {"sessions", UNIT_COUNT, sessions},     {"rate", UNIT_COUNT, rate},
-    {"mb", UNIT_COUNT, mb},          {"handshakes", UNIT_COUNT, handshakes}, {"client-bound", UNIT_COUNT, client_bound},
+    {"max", UNIT_TIME, latency_max},
+    {"mean", UNIT_TIME, latency_mean},
+    {"errors", UNIT_COUNT, errors},
+    {"failed", UNIT_COUNT, failed},
+    {"timed-out", UNIT_COUNT, timed_out},
+    {"unfinished", UNIT_COUNT, unfinished},
+    {"lost", UNIT_COUNT, lost},
+    {"sessions", UNIT_COUNT, sessions},
+    {"rate", UNIT_COUNT, rate},
+    {"mb", UNIT_COUNT, mb},
+    {"handshakes", UNIT_COUNT, handshakes},
+    {"client-bound", UNIT_COUNT, client_bound},
+    {"sustained", UNIT_COUNT, sustained},
 };
 #define FIGURES (int)(sizeof figures / sizeof figures[0])
 
@@ -172,4 +182,9 @@ bool gate_is_crossed(const struct gate *gate, const struct result *result, doubl
         return value != gate->value;
     }
     return true;
+}
+
+bool gate_is_about(const struct gate *gate, const char *figure)
+{
+    return gate->figure != GATE_PERCENTILE && strcmp(figures[gate->figure].name, figure) == 0;
 }

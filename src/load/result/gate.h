@@ -30,4 +30,7 @@ int gate_parse(const char *text, struct gate *out, char *error, size_t error_siz
  * never measured fails every gate on it: silence must not pass for speed. */
 bool gate_is_crossed(const struct gate *gate, const struct result *result, double *actual);
 
+/* Whether it looks at this figure. */
+bool gate_is_about(const struct gate *gate, const char *figure);
+
 #endif

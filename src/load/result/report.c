@@ -2,6 +2,7 @@
 
 #include "load/result/percentiles.h"
 #include "load/result/printable.h"
+#include "load/result/verdict.h"
 #include "sshecho/units.h"
 
 #include <errno.h>
@@ -103,6 +104,17 @@ static void print_head(const struct result *result, FILE *out)
     }
 }
 
+static void print_offered(const struct result *result, FILE *out)
+{
+    struct verdict_offered v = verdict_offered(result);
+    if (v.judged) {
+        (void)fprintf(out,
+                      "Offered      %.1f /s, answered in time %.1f /s, backlog at the end %s, latency %+.3f ms each "
+                      "second: %ssustained\n",
+                      v.per_s, v.achieved_per_s, GROUPED(v.backlog), v.latency_slope * 1e3, v.sustained ? "" : "not ");
+    }
+}
+
 static void print_counts(const struct result *result, FILE *out)
 {
     const struct tally *t = &result->tally;
@@ -114,6 +126,7 @@ static void print_counts(const struct result *result, FILE *out)
     (void)fprintf(out, "Operations   %s started = %s ok + %s failed + %s timed out + %s unfinished\n",
                   GROUPED(t->started), GROUPED(t->ok), GROUPED(t->failed), GROUPED(t->timed_out),
                   GROUPED(t->unfinished));
+    print_offered(result, out);
     (void)fprintf(out, "Sessions     %s up at the end, %s at most, %s lost\n", GROUPED(t->sessions_up),
                   GROUPED(t->sessions_up_max), GROUPED(t->sessions_lost));
 }

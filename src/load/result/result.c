@@ -1,15 +1,10 @@
 #include "load/result/result.h"
 
+#include "load/result/verdict.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Above this share of a core, a thread of the generator was busy enough to be the limit. */
-#define CPU_BOUND 0.9
-
-/* A plan whose operations start this late, and no small part of the latency, is not the plan that was asked for. */
-#define SLIP_BOUND_US 1000.0
-#define SLIP_BOUND_SHARE 0.25
 
 int result_init(struct result *result)
 {
@@ -61,16 +56,14 @@ struct result_figures result_figures_of(const struct histogram *histogram)
     };
 }
 
-static bool is_late(const struct result *result)
-{
-    struct result_figures slip = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_SLIP));
-    struct result_figures latency = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_LATENCY));
-    return result->open_loop && slip.count > 0 && slip.p99 > SLIP_BOUND_US && slip.p99 > SLIP_BOUND_SHARE * latency.p99;
-}
-
 bool result_is_client_bound(const struct result *result)
 {
-    return result->tally.busiest_thread_cpu > CPU_BOUND || is_late(result);
+    return verdict_client_bound(result, NULL, NULL) > 0;
+}
+
+bool result_is_sustained(const struct result *result)
+{
+    return verdict_offered(result).sustained;
 }
 
 bool result_is_window_limited(const struct result *result)
@@ -100,16 +93,14 @@ void result_remarks(const struct result *result, void (*say)(const char *sentenc
 {
     const struct tally *t = &result->tally;
     char text[256];
-    if (t->busiest_thread_cpu > CPU_BOUND) {
-        (void)snprintf(
-            text, sizeof text,
-            "client-bound: a generator thread used %.0f %% of a core, so the server may be faster than this; "
-            "use more threads or machines",
-            t->busiest_thread_cpu * 100.0);
+    (void)verdict_client_bound(result, say, data);
+    struct verdict_offered offered = verdict_offered(result);
+    if (!offered.sustained) {
+        (void)snprintf(text, sizeof text,
+                       "not sustained: of %.1f/s offered %.1f/s were answered in time, %.1f %% never, and the latency "
+                       "grew by %.1f ms each second; the percentiles would be others in a longer run",
+                       offered.per_s, offered.achieved_per_s, offered.lost * 100.0, offered.latency_slope * 1e3);
         say(text, data);
-    }
-    if (is_late(result)) {
-        say("client-bound: operations started late (see schedule slip), so the rate was not what was asked for", data);
     }
     if (result_is_window_limited(result)) {
         (void)snprintf(text, sizeof text,

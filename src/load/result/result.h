@@ -47,8 +47,10 @@ double result_mb_per_s(const struct result *result);
 double result_handshakes_per_s(const struct result *result);
 uint64_t result_errors(const struct result *result);
 struct result_figures result_figures_of(const struct histogram *histogram);
-/* The generator itself was the limit: its CPU, or its schedule. */
+/* The generator itself was the limit: its CPU, or its schedule; see verdict.h. */
 bool result_is_client_bound(const struct result *result);
+/* What was offered at a rate was also carried; true for a closed loop. */
+bool result_is_sustained(const struct result *result);
 /* Windows and round-trip time explain the throughput: nobody was busy. */
 bool result_is_window_limited(const struct result *result);
 /* Whether started = ok + failed + timed_out + unfinished. */

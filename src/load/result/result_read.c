@@ -137,6 +137,45 @@ static void read_series(struct reader *reader, json_t *series, struct tally *tal
     }
 }
 
+static double read_share(struct reader *reader, json_t *object, const char *name)
+{
+    return json_object_get(object, name) == NULL ? 0.0 : read_real(reader, object, name);
+}
+
+static void read_pressure(struct reader *reader, json_t *generator, struct tally *tally)
+{
+    struct tally_pressure *p = &tally->pressure;
+    tally->cpu_s = read_real(reader, generator, "cpu_s");
+    tally->busiest_thread_cpu = read_real(reader, generator, "busiest_thread_cpu");
+    tally->window_limit_bytes_per_s = read_real(reader, generator, "window_limit_bytes_per_s");
+    if (json_object_get(generator, "windows") != NULL) { /* the oldest files have none of it */
+        p->windows = read_count(reader, generator, "windows");
+        p->busy_windows = read_count(reader, generator, "busy_windows");
+    }
+    p->busiest_window_cpu = read_share(reader, generator, "busiest_window_cpu");
+    p->run_delay = read_share(reader, generator, "run_delay");
+    p->throttled = read_share(reader, generator, "throttled");
+    p->steal = read_share(reader, generator, "steal");
+}
+
+static void read_offered(struct reader *reader, json_t *offered, struct tally *tally)
+{
+    struct tally_trend *t = &tally->trend;
+    if (!json_is_object(offered)) {
+        return; /* no rate, or an old file */
+    }
+    json_t *trend = read_object(reader, offered, "trend");
+    tally->rated = true;
+    tally->ok_in_time = read_count(reader, offered, "ok_in_time");
+    tally->backlog = read_count(reader, offered, "backlog");
+    t->count = read_count(reader, trend, "count");
+    t->x = read_real(reader, trend, "x");
+    t->y = read_real(reader, trend, "y");
+    t->xx = read_real(reader, trend, "xx");
+    t->xy = read_real(reader, trend, "xy");
+    t->yy = read_real(reader, trend, "yy");
+}
+
 static void read_tally(struct reader *reader, json_t *document, struct tally *tally)
 {
     json_t *summary = read_object(reader, document, "summary");
@@ -154,9 +193,8 @@ static void read_tally(struct reader *reader, json_t *document, struct tally *ta
         read_text(reader, negotiated, result_texts[i].name, (char *)&tally->negotiated + result_texts[i].offset,
                   result_texts[i].size);
     }
-    tally->cpu_s = read_real(reader, generator, "cpu_s");
-    tally->busiest_thread_cpu = read_real(reader, generator, "busiest_thread_cpu");
-    tally->window_limit_bytes_per_s = read_real(reader, generator, "window_limit_bytes_per_s");
+    read_pressure(reader, generator, tally);
+    read_offered(reader, json_object_get(document, "offered"), tally);
     read_errors(reader, read_object(reader, document, "errors"), &tally->faults);
     read_series(reader, json_object_get(document, "series"), tally);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "load/result/result_format.h"
+#include "load/result/verdict.h"
 
 static json_t *integer(uint64_t value)
 {
@@ -127,12 +128,31 @@ static void append_remark(const char *sentence, void *data)
 
 static json_t *generator_json(const struct result *result)
 {
+    const struct tally_pressure *p = &result->tally.pressure;
     json_t *remarks = json_array();
     result_remarks(result, append_remark, remarks);
-    return json_pack("{s:o, s:o, s:b, s:b, s:o, s:o}", "cpu_s", number(result->tally.cpu_s), "busiest_thread_cpu",
-                     number(result->tally.busiest_thread_cpu), "client_bound", result_is_client_bound(result),
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "cpu_s",
+                     number(result->tally.cpu_s), "busiest_thread_cpu", number(result->tally.busiest_thread_cpu),
+                     "busiest_window_cpu", number(p->busiest_window_cpu), "windows", integer(p->windows),
+                     "busy_windows", integer(p->busy_windows), "run_delay", number(p->run_delay), "throttled",
+                     number(p->throttled), "steal", number(p->steal), "client_bound", result_is_client_bound(result),
                      "window_limited", result_is_window_limited(result), "window_limit_bytes_per_s",
                      number(result->tally.window_limit_bytes_per_s), "remarks", remarks);
+}
+
+/* null where there was no rate. */
+static json_t *offered_json(const struct result *result)
+{
+    const struct tally *tally = &result->tally;
+    const struct tally_trend *t = &tally->trend;
+    if (!tally->rated) {
+        return json_null();
+    }
+    struct verdict_offered v = verdict_offered(result);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:f, s:f, s:f, s:f, s:f}}", "per_s", number(v.per_s),
+                     "achieved_per_s", number(v.achieved_per_s), "ok_in_time", integer(tally->ok_in_time), "backlog",
+                     integer(tally->backlog), "latency_slope", number(v.latency_slope), "sustained", v.sustained,
+                     "trend", "count", integer(t->count), "x", t->x, "y", t->y, "xx", t->xx, "xy", t->xy, "yy", t->yy);
 }
 
 static json_t *instant_json(int64_t us_since_1970)
@@ -171,6 +191,7 @@ json_t *result_to_json(const struct result *result)
                                         "warmup_s", result->warmup_s, "measure_s", result->seconds, "drain_s",
                                         result->drain_s));
     rc |= json_object_set_new(document, "summary", summary_json(result));
+    rc |= json_object_set_new(document, "offered", offered_json(result));
     rc |= json_object_set_new(document, "latency_us", figures_json(tally_histogram(tally, HISTOGRAM_LATENCY)));
     rc |= json_object_set_new(document, "latency_uncorrected_us",
                               figures_json(tally_histogram(tally, HISTOGRAM_UNCORRECTED)));

@@ -70,6 +70,31 @@ static void take_negotiated(struct tally_negotiated *into, const struct tally_ne
     (void)printable_copy(into->mac_in, sizeof into->mac_in, from->mac_in);
 }
 
+static void merge_trend(struct tally_trend *into, const struct tally_trend *from)
+{
+    into->count += from->count;
+    into->x += from->x;
+    into->y += from->y;
+    into->xx += from->xx;
+    into->xy += from->xy;
+    into->yy += from->yy;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void merge_pressure(struct tally_pressure *into, const struct tally_pressure *from)
+{
+    into->windows += from->windows;
+    into->busy_windows += from->busy_windows;
+    into->busiest_window_cpu = larger(into->busiest_window_cpu, from->busiest_window_cpu);
+    into->run_delay = larger(into->run_delay, from->run_delay);
+    into->throttled = larger(into->throttled, from->throttled);
+    into->steal = larger(into->steal, from->steal);
+}
+
 int tally_merge(struct tally *into, const struct tally *from)
 {
     into->started += from->started;
@@ -90,10 +115,13 @@ int tally_merge(struct tally *into, const struct tally *from)
     into->stops_at_window += from->stops_at_window;
     into->stops_at_output += from->stops_at_output;
     into->window_limit_bytes_per_s += from->window_limit_bytes_per_s;
+    into->rated = into->rated || from->rated;
+    into->ok_in_time += from->ok_in_time;
+    into->backlog += from->backlog;
+    merge_trend(&into->trend, &from->trend);
+    merge_pressure(&into->pressure, &from->pressure);
     into->cpu_s += from->cpu_s;
-    if (from->busiest_thread_cpu > into->busiest_thread_cpu) {
-        into->busiest_thread_cpu = from->busiest_thread_cpu;
-    }
+    into->busiest_thread_cpu = larger(into->busiest_thread_cpu, from->busiest_thread_cpu);
     fault_merge(&into->faults, &from->faults);
     if (into->negotiated.banner[0] == '\0') {
         take_negotiated(&into->negotiated, &from->negotiated);

@@ -61,6 +61,21 @@ struct tally_live {
     _Atomic uint64_t latency_sum_us;
 };
 
+/* Sums for the line through the latencies (y, in s) over the due times (x, in s after the start of the measurement). */
+struct tally_trend {
+    uint64_t count;
+    double x, y, xx, xy, yy;
+};
+
+/* How the machine treated the busiest thread of the generator, as shares of the measured time. */
+struct tally_pressure {
+    uint64_t windows, busy_windows; /* tenths of a second, and those of them with hardly any rest; merged by adding */
+    double busiest_window_cpu;      /* share of a core; this and the rest merged by taking the larger */
+    double run_delay;               /* runnable, and waiting for a CPU */
+    double throttled;               /* held back by the quota of the control group */
+    double steal;                   /* taken from the machine by its hypervisor */
+};
+
 struct tally {
     uint64_t started, ok, failed, timed_out, unfinished;
     uint64_t echoes; /* that came back within the measured time, whenever sent */
@@ -80,6 +95,13 @@ struct tally {
     uint64_t stops_at_window, stops_at_output;
     double window_limit_bytes_per_s;
 
+    /* Open loop at a rate: `rated`; what ended well before the measured time did; what was due in it and neither
+     * settled nor given up at its end; how the latency went. */
+    bool rated;
+    uint64_t ok_in_time, backlog;
+    struct tally_trend trend;
+
+    struct tally_pressure pressure;
     double cpu_s;              /* of the generator's threads, during the measurement */
     double busiest_thread_cpu; /* share of one core, 0..1; merged by taking the larger */
 
@@ -114,6 +136,20 @@ static inline void tally_count_failure(struct tally *tally, enum fault fault, ui
     } else {
         tally->failed += operations;
     }
+}
+
+/* An operation that was due and got its answer. */
+static inline void tally_note_trend(struct tally *tally, int64_t due_us, int64_t latency_us)
+{
+    struct tally_trend *t = &tally->trend;
+    double x = (double)due_us / 1e6;
+    double y = (double)latency_us / 1e6;
+    t->count++;
+    t->x += x;
+    t->y += y;
+    t->xx += x * x;
+    t->xy += x * y;
+    t->yy += y * y;
 }
 
 static inline void tally_live_add(_Atomic uint64_t *counter, uint64_t value)

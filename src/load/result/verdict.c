@@ -1,0 +1,98 @@
+#include "load/result/verdict.h"
+
+#include <stdio.h>
+
+/* Above this share of a core, over the whole run, a thread of the generator was busy enough to be the limit. */
+#define CPU_BOUND 0.9
+/* Of the tenths of a second, so many may be that busy before the p99 may be theirs. */
+#define BUSY_WINDOWS_SHARE 0.01
+/* Runnable and without a CPU; taken away by a quota; taken away by a hypervisor: shares of the time. */
+#define RUN_DELAY_BOUND 0.10
+#define THROTTLED_BOUND 0.01
+#define STEAL_BOUND 0.05
+
+/* A plan whose operations start this late, and no small part of the latency, is not the plan that was asked for. */
+#define SLIP_BOUND_US 1000.0
+#define SLIP_BOUND_SHARE 0.25
+
+/* Lost operations; and a latency that grows steadily, by more than noise, and by more than a hiccup of one moment. */
+#define LOST_MOST 0.01
+#define SLOPE_MOST 0.02
+#define RISE_LEAST_S 0.010
+#define FIT_LEAST 0.5
+
+/* ---- the offered load ---- */
+
+/* Least squares of the latency over the due time. *fit is the share of the variance that the line explains. */
+static double slope(const struct tally_trend *t, double *fit)
+{
+    double n = (double)t->count;
+    double sxx = t->count < 3 ? 0.0 : t->xx - t->x * t->x / n;
+    double sxy = t->count < 3 ? 0.0 : t->xy - t->x * t->y / n;
+    double syy = t->count < 3 ? 0.0 : t->yy - t->y * t->y / n;
+    *fit = sxx > 0.0 && syy > 0.0 ? sxy * sxy / (sxx * syy) : 0.0;
+    return sxx > 0.0 ? sxy / sxx : 0.0;
+}
+
+struct verdict_offered verdict_offered(const struct result *result)
+{
+    const struct tally *t = &result->tally;
+    struct verdict_offered v = {.sustained = true};
+    if (!t->rated || t->started == 0 || result->seconds <= 0.0) {
+        return v;
+    }
+    double fit = 0.0;
+    v.judged = true;
+    v.per_s = (double)t->started / result->seconds;
+    v.achieved_per_s = (double)t->ok_in_time / result->seconds;
+    v.backlog = t->backlog;
+    v.latency_slope = slope(&t->trend, &fit);
+    v.lost = (double)(t->failed + t->timed_out + t->unfinished) / (double)t->started;
+    bool grows = v.latency_slope > SLOPE_MOST && fit > FIT_LEAST && v.latency_slope * result->seconds > RISE_LEAST_S;
+    v.sustained = v.lost <= LOST_MOST && !grows;
+    return v;
+}
+
+/* ---- the generator ---- */
+
+static bool is_late(const struct result *result)
+{
+    struct result_figures slip = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_SLIP));
+    struct result_figures latency = result_figures_of(tally_histogram(&result->tally, HISTOGRAM_LATENCY));
+    return result->open_loop && slip.count > 0 && slip.p99 > SLIP_BOUND_US && slip.p99 > SLIP_BOUND_SHARE * latency.p99;
+}
+
+unsigned verdict_client_bound(const struct result *result, void (*say)(const char *sentence, void *data), void *data)
+{
+    const struct tally *t = &result->tally;
+    const struct tally_pressure *p = &t->pressure;
+    char text[256];
+    unsigned reasons = 0;
+#define REASON(holds, ...)                                                                                             \
+    do {                                                                                                               \
+        if (holds) {                                                                                                   \
+            reasons++;                                                                                                 \
+            (void)snprintf(text, sizeof text, "client-bound: " __VA_ARGS__);                                           \
+            if (say != NULL) {                                                                                         \
+                say(text, data);                                                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+    } while (0)
+    REASON(t->busiest_thread_cpu > CPU_BOUND,
+           "a generator thread used %.0f %% of a core, so the server may be faster than this; use more threads or "
+           "machines",
+           t->busiest_thread_cpu * 100.0);
+    REASON(t->busiest_thread_cpu <= CPU_BOUND && (double)p->busy_windows > BUSY_WINDOWS_SHARE * (double)p->windows,
+           "a generator thread used up to %.0f %% of a core, in %llu of %llu tenths of a second over 90 %%, and "
+           "answered late then",
+           p->busiest_window_cpu * 100.0, (unsigned long long)p->busy_windows, (unsigned long long)p->windows);
+    REASON(is_late(result), "operations started late (see schedule slip), so the rate was not what was asked for");
+    REASON(p->run_delay > RUN_DELAY_BOUND,
+           "a generator thread waited for a CPU for %.0f %% of the time; give it a core of its own",
+           p->run_delay * 100.0);
+    REASON(p->throttled > THROTTLED_BOUND,
+           "the CPU quota of its control group held the generator back for %.0f %% of the time", p->throttled * 100.0);
+    REASON(p->steal > STEAL_BOUND, "the hypervisor took %.0f %% of this machine's CPU time away", p->steal * 100.0);
+#undef REASON
+    return reasons;
+}

@@ -1,0 +1,95 @@
+"""What sshload says about its own run: was the offered load carried, and was the generator itself the limit."""
+
+import os
+import subprocess
+import sys
+
+from sshload_helpers import load
+
+OVERLOAD = ["-c", 1, "-r", 100, "-d", "2s", "--request", "exec:echo delay=14ms"]  # carries some 70 a second
+
+
+def verdict(outcome):
+    assert "Offered" in outcome.report, outcome
+    return outcome.result["offered"]
+
+
+def test_a_load_that_is_not_carried(server, tmp_path):
+    """Every message is answered in the end, so that nothing else tells."""
+    outcome = load(tmp_path, *OVERLOAD, target=server)
+    offered = verdict(outcome)
+    assert outcome.code == 1 and outcome.errors == {} and outcome.summary["ok"] == 200, outcome
+    assert offered["sustained"] is False and offered["backlog"] > 20 and offered["latency_slope"] > 0.2, outcome
+    assert offered["per_s"] > 99 and offered["achieved_per_s"] < 90
+    assert "not sustained" in outcome.report and "not sustained" in outcome.complaints
+    assert any(remark.startswith("not sustained") for remark in outcome.result["generator"]["remarks"])
+
+
+def test_who_asks_about_it_decides(server, tmp_path):
+    outcome = load(tmp_path, *OVERLOAD, "--fail-if", "sustained < 1", target=server)
+    assert outcome.code == 99 and "sustained < 1" in outcome.complaints, outcome
+    outcome = load(tmp_path, *OVERLOAD, "--fail-if", "sustained > 1", target=server)
+    assert outcome.code == 0, outcome
+
+
+def test_a_count_that_takes_longer_than_its_rate(server, tmp_path):
+    outcome = load(tmp_path, "-c", 1, "-r", 100, "-n", 150, "--request", "exec:echo delay=14ms", target=server)
+    assert outcome.code == 1 and not verdict(outcome)["sustained"], outcome
+
+
+def test_connections_that_find_no_slot(server, tmp_path):
+    options = ["-m", "connect", "-c", 1, "-r", 100, "-d", "1s", "--request", "exec:echo delay=50ms"]
+    outcome = load(tmp_path, *options, target=server)
+    assert outcome.code == 1 and not verdict(outcome)["sustained"], outcome
+    assert verdict(outcome)["backlog"] > 50, outcome
+
+
+def test_a_far_server_is_not_an_overloaded_one(server, tmp_path):
+    """A quarter of the load is on its way at any time, and stays a quarter."""
+    options = ["-c", 2, "-r", 100, "-d", "2s", "--pipeline", 100, "--request", "exec:echo delay=500ms"]
+    outcome = load(tmp_path, *options, target=server)
+    assert outcome.code == 0 and verdict(outcome)["sustained"], outcome
+    assert 30 <= verdict(outcome)["backlog"] <= 70, outcome
+
+
+def test_a_closed_loop_offers_nothing(server, tmp_path):
+    outcome = load(tmp_path, "-n", 100, target=server)
+    assert outcome.code == 0 and outcome.result["offered"] is None and "Offered" not in outcome.report, outcome
+
+
+# -- the generator
+
+
+def test_a_generator_that_shares_its_core_says_so(server, tmp_path):
+    core = max(os.sched_getaffinity(0))
+    loops = [
+        subprocess.Popen([sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"])
+        for _ in range(2)
+    ]
+    try:
+        for options in (["-c", 20], ["-c", 20, "-r", 2000]):
+            outcome = load(
+                tmp_path, "-d", "1s", *options, target=server, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+            )
+            generator = outcome.result["generator"]
+            assert generator["client_bound"] and generator["run_delay"] > 0.1, outcome
+            assert "waited for a CPU" in outcome.report, outcome
+    finally:
+        for each in loops:
+            each.kill()
+            each.wait()
+
+
+def test_a_generator_with_nothing_to_do_is_not_the_limit(server, tmp_path):
+    outcome = load(tmp_path, "-c", 2, "-d", "2s", "--request", "exec:echo delay=20ms", target=server)
+    generator = outcome.result["generator"]
+    assert not generator["client_bound"], outcome
+    assert generator["windows"] >= 10 and generator["busy_windows"] == 0, outcome
+
+
+def test_spinning_takes_a_core_and_is_not_called_busy(server, tmp_path):
+    outcome = load(tmp_path, "-c", 2, "-r", 100, "-d", "1s", "--spin", target=server)
+    generator = outcome.result["generator"]
+    assert outcome.code == 0 and outcome.summary["ok"] == 100, outcome
+    assert generator["cpu_s"] > 0.3, outcome
+    assert generator["busiest_thread_cpu"] < generator["cpu_s"] * 0.7, outcome
