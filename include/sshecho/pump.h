@@ -30,6 +30,9 @@
  * packets. A peer that takes whatever it gets, under a window of 4 GiB, gets a portion as large as anybody's. */
 #define PUMP_TURN_BUDGET_BYTES (2 * PUMP_TURN_BYTES + (size_t)64 * 1024)
 
+/* Length, padding and sequence number of a packet, at most. */
+#define PUMP_PACKET_OVERHEAD_BYTES 32
+
 /* What a packet costs beyond its bytes, in bytes: a one-byte packet takes 2 to 3 us, the bytes of a full one 18 us. */
 #define PUMP_PACKET_COST_BYTES 1024
 
@@ -73,6 +76,7 @@ struct pump {
     bool in_turn;
     bool open;
     bool started;
+    bool retired;
     bool death_told;
 };
 
@@ -121,10 +125,18 @@ struct pump *pump_driven(void);
 uint64_t pump_wire_in(const struct pump *pump);
 uint64_t pump_wire_out(const struct pump *pump);
 
+/* Payload through libssh's packet layer since pump_open, with what a packet adds to it at most: no less than libssh
+ * counts for its key re-exchanges. */
+uint64_t pump_keyed_bytes_in(const struct pump *pump);
+uint64_t pump_keyed_bytes_out(const struct pump *pump);
+
 /* How a dead session ended: SSH_MSG_DISCONNECT, end of file on the socket, a socket error, or libssh refusing what
  * came. */
 enum pump_end { PUMP_END_DISCONNECT, PUMP_END_EOF, PUMP_END_SOCKET, PUMP_END_PROTOCOL };
 enum pump_end pump_end(const struct pump *pump);
+
+/* No more turns: the owner has done with this session and will close the pump when its time comes. */
+void pump_retire(struct pump *pump);
 
 /* Stops the watcher, sends what can be sent at once, frees the session (and with it its channels: their callbacks must
  * be gone) and closes the fd. Safe when not open, and twice. Never from inside a libssh callback or `turned`. */

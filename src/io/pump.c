@@ -133,6 +133,16 @@ uint64_t pump_wire_out(const struct pump *pump)
     return pump->batched ? pump->transport.out_bytes : pump->wire.out_bytes;
 }
 
+uint64_t pump_keyed_bytes_in(const struct pump *pump)
+{
+    return pump->payload.in_bytes + pump->payload.in_packets * PUMP_PACKET_OVERHEAD_BYTES;
+}
+
+uint64_t pump_keyed_bytes_out(const struct pump *pump)
+{
+    return pump->payload.out_bytes + pump->payload.out_packets * PUMP_PACKET_OVERHEAD_BYTES;
+}
+
 enum pump_end pump_end(const struct pump *pump)
 {
     const char *error = ssh_get_error(pump->session);
@@ -173,6 +183,9 @@ static void watch(struct pump *pump, bool held_back)
         return;
     }
     int events = 0;
+    if (pump->retired) {
+        return;
+    }
     if (pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
         events |= EV_READ;
     }
@@ -224,7 +237,7 @@ static void drive_leftover(struct pump *pump)
 
 void pump_turn(struct pump *pump)
 {
-    if (pump->in_turn || !pump->open || !pump->started) {
+    if (pump->in_turn || !pump->open || !pump->started || pump->retired) {
         return;
     }
     pump->in_turn = true;
@@ -338,10 +351,18 @@ void pump_leave(struct pump *pump)
     }
     if (pump_is_alive(pump)) {
         watch(pump, false);
-    } else {
+    } else if (!pump->retired) {
         /* Whoever called us is not ready to see everything go: the next loop turn tells. */
         ev_feed_event(pump->loop, &pump->io, EV_READ);
     }
+}
+
+void pump_retire(struct pump *pump)
+{
+    pump->retired = true;
+    pump->events_watched = 0;
+    ev_io_stop(pump->loop, &pump->io);
+    ev_clear_pending(pump->loop, &pump->io);
 }
 
 void pump_close(struct pump *pump)

@@ -159,7 +159,7 @@ static const struct option_spec specs[] = {
      "While something waits to be sent and none of it moves (exposed: 30s).", G_TIME, OPTION_OFF_ALLOWED},
     {"idle-timeout", 0, OPTION_DURATION, AT(idle_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
      "While nothing comes from the client (exposed: 300s).", G_TIME, OPTION_OFF_ALLOWED},
-    {"keepalive-interval", 0, OPTION_DURATION, AT(keepalive_interval_us), S(1), S(86400), "off", NULL, "TIME",
+    {"keepalive-interval", 0, OPTION_DURATION, AT(keepalive_interval_us), S(1), S(32767), "off", NULL, "TIME",
      "TCP keep-alive probes after so long a silence, and the time after which unacknowledged data ends the connection "
      "(exposed: 60s).",
      G_TIME, OPTION_OFF_ALLOWED},

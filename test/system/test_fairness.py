@@ -6,13 +6,17 @@ make them: the kernel's buffers never stop the server. It and the quiet session 
 
 import contextlib
 import multiprocessing
+import resource
+import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 import harness
 import rawssh
+from harness import wait_until
 
 WINDOW_MAX = 2**32 - 1
 LIMIT_SECONDS = 0.050
@@ -147,3 +151,59 @@ def test_output_in_crumbs(serve, dial):
 def test_a_thousand_channels_at_once(serve, dial):
     server = serve(options={"rekey-bytes": "off", "channels-per-connection": 1024, "no-progress-timeout": "90s"})
     judge(server, dial, flood_of_channels, 90_000_000)
+
+
+# ---- many that end at once
+
+
+CROWD = 4000
+
+
+def crowd_size():
+    """As many sessions as fit under the limit of file descriptors of a test."""
+    return min(CROWD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200) // (4 if harness.is_sanitized() else 1)
+
+
+@contextlib.contextmanager
+def crowd(server, count):
+    """Sessions of sshload that are up and idle."""
+    command = [str(harness.SSHLOAD), "-q", "-m", "hold", "-c", str(count), "-d", "80s"]
+    command += [f"127.0.0.1:{server.port}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: harness.sockets_held(server.worker) >= count, 60, f"{count} sessions", pause=0.2)
+        time.sleep(0.5)  # the last of them log in
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_crowd_that_is_lost_at_once(serve, dial):
+    """A balancer dies, and with it thousands of connections: who came another way does not notice."""
+    count = crowd_size()
+    server = serve(options={"log-level": "info"})
+    quiet = dial(server)
+    channel = quiet.shell()
+    with crowd(server, count) as process:
+        process.kill()
+        times = echo_until(quiet, channel, lambda: harness.sockets_held(server.worker) < 20)
+    worst = max(times)
+    print(f"{count} sessions lost: {len(times)} echoes, slowest {worst * 1000:.1f} ms")
+    # twice: the turn that sees all of them go serves each once, besides
+    assert worst <= 2 * LIMIT_SECONDS * (4 if harness.is_sanitized() else 1), f"{worst * 1000:.0f} ms"
+
+
+def test_a_crowd_at_the_drain_deadline(serve):
+    """All of them are told and logged, the heart beats meanwhile, and nobody has to be killed."""
+    count = crowd_size()
+    server = serve(options={"drain-timeout": "500ms", "watchdog": "300ms"})
+    with crowd(server, count):
+        start = time.monotonic()
+        server.signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        took = time.monotonic() - start
+    assert took <= 0.5 + 3, f"took {took:.1f} s"
+    assert not server.lines("worker_stuck") and not server.lines("worker_lost")
+    assert len(server.lines("close", reason="drain")) >= count
+    print(f"{count} sessions drained in {took:.2f} s")

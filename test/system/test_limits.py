@@ -1,5 +1,6 @@
 """Each limit, one by one: what it ends or refuses, for which reason, that it counts over all workers, and what it leaves alone."""
 
+import subprocess
 import time
 
 import pytest
@@ -32,7 +33,7 @@ def in_force(*arguments):
     """The values that --check prints."""
     result = run_sshechod("--check", *arguments)
     assert result.returncode == 0, result.stderr
-    pairs = (line.split(" = ", 1) for line in result.stdout.splitlines() if " = " in line and not line.startswith("#"))
+    pairs = (line.split(" ", 1) for line in result.stdout.splitlines() if " " in line and not line.startswith("#"))
     return {key: value.strip('"') for key, value in pairs}
 
 
@@ -181,6 +182,44 @@ def test_rate_of_rekeys(serve):
                 client.rekey()
         assert 3 <= client.kex_count <= 6
     ended_for(server, "rate")
+
+
+def test_rate_of_rekeys_is_per_minute(serve):
+    server = serve(options={**figures.OPTIONS, "client-rekey-rate": 3})
+    with rawssh.Client(server.address) as client:
+        client.login()
+        for _ in range(3):
+            client.rekey()
+        client.idle(2.5)  # three a second would allow it again
+        client.rekey(wait=False)
+        client.wait_end()
+    ended_for(server, "rate")
+
+
+def test_own_rekeys_are_not_the_clients(serve):
+    server = serve(options={**figures.OPTIONS, "client-rekey-rate": 1, "rekey-bytes": "64K"})
+    with rawssh.Client(server.address) as client:
+        channel = client.login().shell()
+        assert client.echo(channel, pattern(2_000_000)) == pattern(2_000_000)
+        assert client.kex_count > 4
+        client.rekey()  # its own
+        client.rekey(wait=False)
+        client.wait_end()
+    ended_for(server, "rate")
+
+
+def test_keepalive_interval_is_one_that_the_kernel_takes(serve):
+    refused = run_sshechod("--check", "-o", "keepalive-interval=32768s")
+    assert refused.returncode == 2 and "keepalive-interval" in refused.stderr, refused.stderr
+    server = serve(options={"keepalive-interval": "32767s"})
+    with rawssh.Client(server.address) as client:
+        client.login()
+        command = ["ss", "-tnoH", f"sport = :{server.port}"]
+        wait_until(
+            lambda: "timer:(keepalive,54" in subprocess.run(command, capture_output=True, text=True).stdout,
+            5,
+            "keep-alive timer of 546 minutes",
+        )
 
 
 def test_bytes_of_a_session(serve):

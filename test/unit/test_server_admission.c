@@ -43,7 +43,7 @@ static void test_token_bucket(void **state)
     (void)state;
     struct token_bucket bucket;
     mono_time start = mono_now();
-    token_bucket_init(&bucket, 10, 10);
+    token_bucket_init(&bucket, 10, 1);
     bucket.at = start;
     for (int i = 0; i < 10; i++) {
         assert_true(token_bucket_take(&bucket, start));
@@ -51,7 +51,14 @@ static void test_token_bucket(void **state)
     assert_false(token_bucket_take(&bucket, start));
     assert_true(token_bucket_take(&bucket, mono_add_us(start, 100001)));
     assert_false(token_bucket_take(&bucket, mono_add_us(start, 100002)));
-    token_bucket_init(&bucket, 0, 0);
+    token_bucket_init(&bucket, 6, 60);
+    bucket.at = start;
+    for (int i = 0; i < 6; i++) {
+        assert_true(token_bucket_take(&bucket, start));
+    }
+    assert_false(token_bucket_take(&bucket, mono_add_us(start, 9 * US_PER_S)));
+    assert_true(token_bucket_take(&bucket, mono_add_us(start, 10 * US_PER_S + 1)));
+    token_bucket_init(&bucket, 0, 1);
     for (int i = 0; i < 1000; i++) {
         assert_true(token_bucket_take(&bucket, start));
     }

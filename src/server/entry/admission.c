@@ -11,20 +11,21 @@
 
 #define SUMMARY_INTERVAL_US (10 * US_PER_S)
 
-void token_bucket_init(struct token_bucket *bucket, uint64_t rate_per_s, uint64_t burst)
+void token_bucket_init(struct token_bucket *bucket, uint64_t size, uint64_t period_s)
 {
-    *bucket = (struct token_bucket){.rate = rate_per_s, .tokens = (double)burst, .at = mono_now()};
+    *bucket = (struct token_bucket){
+        .size = (double)size, .rate_per_s = (double)size / (double)period_s, .tokens = (double)size, .at = mono_now()};
 }
 
 bool token_bucket_has(struct token_bucket *bucket, mono_time now)
 {
-    if (bucket->rate == 0) {
+    if (bucket->size < 1.0) {
         return true;
     }
-    bucket->tokens += mono_s_between(bucket->at, now) * (double)bucket->rate;
+    bucket->tokens += mono_s_between(bucket->at, now) * bucket->rate_per_s;
     bucket->at = now;
-    if (bucket->tokens > (double)bucket->rate) {
-        bucket->tokens = (double)bucket->rate;
+    if (bucket->tokens > bucket->size) {
+        bucket->tokens = bucket->size;
     }
     return bucket->tokens >= 1.0;
 }
@@ -32,7 +33,7 @@ bool token_bucket_has(struct token_bucket *bucket, mono_time now)
 bool token_bucket_take(struct token_bucket *bucket, mono_time now)
 {
     bool has = token_bucket_has(bucket, now);
-    bucket->tokens -= has && bucket->rate != 0 ? 1.0 : 0.0;
+    bucket->tokens -= has && bucket->size >= 1.0 ? 1.0 : 0.0;
     return has;
 }
 
@@ -47,7 +48,7 @@ void admission_init(struct admission *admission, const struct config *config, st
     *admission = (struct admission){.config = config, .board = board, .slot = slot};
     admission->max_here = admission_room(fd_limit);
     admission->dice[0] = (unsigned short)mono_now().ns;
-    token_bucket_init(&admission->handshakes, config->handshake_rate, config->handshake_rate);
+    token_bucket_init(&admission->handshakes, config->handshake_rate, 1);
 }
 
 bool admission_may_accept(struct admission *admission, mono_time now)

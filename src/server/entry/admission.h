@@ -15,13 +15,12 @@
 
 #define ADMITTED (-1)
 
-/* Tokens arrive at `rate` per second up to `rate` of them; rate 0 never runs dry. */
+/* `size` tokens arrive, evenly, in each period, and no more than `size` wait; size 0 never runs dry. */
 struct token_bucket {
-    uint64_t rate;
-    double tokens;
+    double size, rate_per_s, tokens;
     mono_time at;
 };
-void token_bucket_init(struct token_bucket *bucket, uint64_t rate_per_s, uint64_t burst);
+void token_bucket_init(struct token_bucket *bucket, uint64_t size, uint64_t period_s);
 bool token_bucket_take(struct token_bucket *bucket, mono_time now);
 /* Whether it could be taken. */
 bool token_bucket_has(struct token_bucket *bucket, mono_time now);

@@ -14,8 +14,8 @@
 #define BACKOFF_FIRST_US (50 * US_PER_MS)
 #define BACKOFF_MAX_US (2 * US_PER_S) /* a worker that spins or crashes is to be back within 3 s */
 
-/* What a worker gets beyond the drain deadline to say its goodbyes. */
-#define DRAIN_GRACE_US (1 * US_PER_S)
+/* What a worker gets beyond the drain deadline to say its goodbyes: 18,000 of them take about two seconds. */
+#define DRAIN_GRACE_US (3 * US_PER_S)
 
 /* What a worker gets to turn its loop for the first time, beyond the watchdog's limit. */
 #define START_GRACE_US (10 * US_PER_S)

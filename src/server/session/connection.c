@@ -10,44 +10,31 @@
 
 #include "server/identity/algorithms.h"
 #include "server/session/answers.h"
-#include "server/session/deadline.h"
 #include "server/session/disturb.h"
 #include "server/session/farewell.h"
 #include "server/session/login.h"
 #include "sshecho/log.h"
 
-#define CONNECTION_TEXT(name, text) text,
-static const char *const phase_names[] = {CONNECTION_PHASES(CONNECTION_TEXT)};
-
-/* Which phase may follow which: bit n of entry p allows p -> n. Any phase may end. */
-static const unsigned may_follow[PHASE_COUNT] = {
-    [PHASE_BANNER] = 1U << PHASE_KEX | 1U << PHASE_CLOSING,
-    [PHASE_KEX] = 1U << PHASE_LOGIN | 1U << PHASE_CLOSING,
-    [PHASE_LOGIN] = 1U << PHASE_OPEN | 1U << PHASE_CLOSING,
-    [PHASE_OPEN] = 1U << PHASE_CLOSING,
-};
-
-const char *connection_phase_name(enum connection_phase phase)
-{
-    return phase_names[phase];
-}
+/* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
+#define REAP_TURN_US (2 * US_PER_MS)
 
 /* The one setter. Returns false, and changes nothing, for a transition that cannot be. */
-static bool set_phase(struct connection *c, enum connection_phase phase)
+static bool set_phase(struct connection *c, enum phase phase)
 {
-    if ((may_follow[c->phase] & 1U << phase) == 0) {
+    if (!phase_may_follow(c->phase, phase)) {
         return false;
     }
-    log_line(LOG_TRACE, "phase", log_u64("conn", c->id), log_str("from", phase_names[c->phase]),
-             log_str("to", phase_names[phase]));
+    log_line(LOG_TRACE, "phase", log_u64("conn", c->id), log_str("from", phase_name(c->phase)),
+             log_str("to", phase_name(phase)));
     bool was_outside = c->phase < PHASE_OPEN;
     c->phase = phase;
-    c->phase_at = mono_now();
     if (was_outside && phase >= PHASE_OPEN) {
         counters_sub(&c->set->counters->unauthenticated, 1);
     }
     if (phase != PHASE_CLOSING) {
-        deadline_arm(c);
+        deadline_phase(&c->deadline, phase, mono_now());
+    } else {
+        deadline_end(&c->deadline);
     }
     return true;
 }
@@ -60,9 +47,19 @@ void connection_close(struct connection *c, enum close_reason reason)
     c->reason = reason;
     c->phase_before_close = c->phase;
     (void)set_phase(c, PHASE_CLOSING);
-    ev_timer_stop(c->set->loop, &c->timer);
-    c->next_doomed = c->set->doomed;
-    c->set->doomed = c;
+    pump_retire(&c->pump); /* it may have to wait for its turn with the reaper */
+    c->next_doomed = NULL;
+    if (c->set->last_doomed != NULL) {
+        c->set->last_doomed->next_doomed = c;
+    } else {
+        c->set->first_doomed = c;
+    }
+    c->set->last_doomed = c;
+}
+
+static void on_expired(void *data, enum close_reason reason)
+{
+    connection_close(data, reason);
 }
 
 /* ---- what libssh tells ------------------------------------------------------------------------------------------- */
@@ -75,25 +72,24 @@ static void on_status(void *user, float status)
     if (status >= 0.45F && c->phase == PHASE_BANNER) {
         (void)set_phase(c, PHASE_KEX);
     }
-    if (c->phase == PHASE_OPEN && status < 0.95F && !c->rekeying) {
-        c->rekeying = true;
-        c->rekey_at = mono_now();
-        deadline_arm(c);
+    if (c->phase == PHASE_OPEN && status < 0.95F && !c->deadline.rekeying) {
+        deadline_rekeying(&c->deadline, true, mono_now());
     }
     if (status < 0.95F) {
         return;
     }
+    uint64_t bytes_in = pump_keyed_bytes_in(&c->pump), bytes_out = pump_keyed_bytes_out(&c->pump);
     if (c->phase == PHASE_KEX) {
+        rekey_first_keys(&c->rekey, bytes_in, bytes_out, mono_now());
         c->kex_us = mono_us_between(c->accepted_at, mono_now());
         counters_add(&c->set->counters->handshakes, 1);
         counters_observe(&c->set->counters->handshake, counters_handshake_bounds_us, (uint64_t)c->kex_us);
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
-        c->rekeying = false;
+        deadline_rekeying(&c->deadline, false, mono_now());
         disturb_after_rekey(c);
-        c->rekeys++;
         counters_add(&c->set->counters->rekeys, 1);
-        if (!token_bucket_take(&c->rekey_bucket, mono_now())) {
+        if (!rekey_done(&c->rekey, bytes_in, bytes_out, mono_now())) {
             connection_close(c, REASON_RATE);
         }
     }
@@ -153,7 +149,6 @@ void connection_logged_in(struct connection *c, const char *method, const char *
     c->user = strdup(user != NULL ? user : "");
     c->client_version =
         strdup(ssh_get_clientbanner(c->pump.session) != NULL ? ssh_get_clientbanner(c->pump.session) : "");
-    c->input_at = c->progress_at = c->phase_at;
     counters_add(&c->set->counters->logins, 1);
     ssh_session session = c->pump.session;
     log_line(LOG_DEBUG, "login", log_u64("conn", c->id), log_str("user", user), log_str("method", method),
@@ -210,14 +205,19 @@ static bool on_turned(struct pump *pump, void *data)
     return held_back;
 }
 
+/* Whether something of ours waits for the client to take it (or to close what we have closed). */
+static bool something_waits(struct connection *c)
+{
+    return c->host.first_queued != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
+}
+
 /* What could be sent has been sent: only now is what waits known. */
 static void on_settled(struct pump *pump, void *data)
 {
-    (void)pump;
     struct connection *c = data;
     if (c->phase != PHASE_CLOSING) {
         report_memory(c);
-        deadline_after_turn(c);
+        deadline_turned(&c->deadline, pump_wire_in(pump), pump_wire_out(pump), something_waits(c));
     }
 }
 
@@ -280,15 +280,11 @@ static void set_callbacks(struct connection *c, ssh_session session)
     (void)ssh_set_callbacks(session, &c->session_callbacks);
 }
 
-/* From here on everything is in the struct, and destroy knows how to undo it. */
-static int begin_session(struct connection *c, ssh_session session, int fd)
+/* Everything is in the struct and linked: whatever happens from here on, the reaper knows how to undo it. */
+static void begin_session(struct connection *c, ssh_session session)
 {
     const struct config *config = c->set->config;
     set_callbacks(c, session);
-    if (pump_open(&c->pump, c->set->loop, session, fd, &pump_owner, c) != 0) {
-        ssh_free(session);
-        return -1;
-    }
     c->host = (struct channel_host){.pump = &c->pump,
                                     .config = config,
                                     .counters = c->set->counters,
@@ -297,9 +293,9 @@ static int begin_session(struct connection *c, ssh_session session, int fd)
                                     .request_allowed = on_request_allowed,
                                     .data = c};
     disturb_grant(&c->host);
-    token_bucket_init(&c->opens, config->channel_open_rate, config->channel_open_rate);
-    token_bucket_init(&c->requests, config->request_rate, config->request_rate);
-    token_bucket_init(&c->rekey_bucket, config->client_rekey_rate, config->client_rekey_rate);
+    token_bucket_init(&c->opens, config->channel_open_rate, 1);
+    token_bucket_init(&c->requests, config->request_rate, 1);
+    rekey_init(&c->rekey, config, c->accepted_at);
     (void)pump_enter(&c->pump);
     int rc = ssh_handle_key_exchange(session);
     if (rc != SSH_ERROR) {
@@ -307,10 +303,10 @@ static int begin_session(struct connection *c, ssh_session session, int fd)
     }
     pump_leave(&c->pump);
     if (rc == SSH_ERROR || rc == -1) {
-        pump_close(&c->pump);
-        return -1;
+        /* What came with the first segment (only the plain path reads that early) may be wrong already. Like any other
+         * end of a connection it waits for the reaper. */
+        connection_close(c, REASON_PROTOCOL);
     }
-    return 0;
 }
 
 static void link_connection(struct connection *c)
@@ -347,19 +343,18 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->id = atomic_fetch_add_explicit(&set->board->next_connection, 1, memory_order_relaxed) + 1;
     c->peer = *peer;
     c->source = admission_source_key(peer);
-    c->accepted_at = c->phase_at = c->input_at = c->progress_at = mono_now();
+    c->accepted_at = mono_now();
     c->kex_us = c->login_us = -1;
-    deadline_init(c);
     disturb_init(c);
     counters_set(&set->counters->last_source, c->source);
-    if (begin_session(c, session, fd) != 0) {
-        free(c); /* session and fd are gone already */
-        return NULL;
+    if (pump_open(&c->pump, set->loop, session, fd, &pump_owner, c) != 0) {
+        goto bad;
     }
-    link_connection(c);
-    deadline_arm(c);
     char text[NET_ADDRESS_TEXT_MAX];
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
+    deadline_begin(&c->deadline, set->loop, set->config, c->accepted_at, on_expired, c);
+    link_connection(c);
+    begin_session(c, session);
     return c;
 bad:
     ssh_free(session); /* closes the fd if it took it; ssh_get_fd would crash where it has no socket for it */
@@ -376,7 +371,7 @@ bad:
 static void connection_destroy(struct connection *c)
 {
     struct connection_set *set = c->set;
-    ev_timer_stop(set->loop, &c->timer);
+    deadline_end(&c->deadline);
     ev_timer_stop(set->loop, &c->wake);
     counters_add(&set->counters->closed[c->reason], 1);
     counters_add(&set->counters->wire_bytes_in, pump_wire_in(&c->pump));
@@ -407,20 +402,41 @@ static void connection_destroy(struct connection *c)
     free(c);
 }
 
+static void destroy_first_doomed(struct connection_set *set)
+{
+    struct connection *c = set->first_doomed;
+    set->first_doomed = c->next_doomed;
+    if (set->first_doomed == NULL) {
+        set->last_doomed = NULL;
+    }
+    connection_destroy(c);
+}
+
 static void reap(struct ev_loop *loop, ev_prepare *reaper, int revents)
 {
     (void)loop;
     (void)revents;
     struct connection_set *set = reaper->data;
-    bool any = set->doomed != NULL;
-    while (set->doomed != NULL) {
-        struct connection *c = set->doomed;
-        set->doomed = c->next_doomed;
-        connection_destroy(c);
+    if (set->first_doomed == NULL) {
+        return;
     }
-    if (any) {
-        set->closed(set->data);
+    mono_time began = mono_now();
+    do {
+        destroy_first_doomed(set);
+    } while (set->first_doomed != NULL && mono_us_between(began, mono_now()) < REAP_TURN_US);
+    if (set->first_doomed != NULL) {
+        ev_idle_start(set->loop, &set->more_to_reap);
+    } else {
+        ev_idle_stop(set->loop, &set->more_to_reap);
     }
+    set->closed(set->data);
+}
+
+static void on_more_to_reap(struct ev_loop *loop, ev_idle *idle, int revents)
+{
+    (void)loop;
+    (void)idle;
+    (void)revents; /* that the loop does not wait is all */
 }
 
 /* ---- the set ------------------------------------------------------------------------------------------------------
@@ -439,6 +455,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     answers_begin();
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
+    ev_idle_init(&set->more_to_reap, on_more_to_reap);
     ev_prepare_start(loop, &set->reaper);
     return 0;
 }
@@ -463,6 +480,9 @@ void connection_set_close_all(struct connection_set *set, enum close_reason reas
 void connection_set_destroy(struct connection_set *set)
 {
     connection_set_close_all(set, REASON_DRAIN);
-    reap(set->loop, &set->reaper, 0);
+    while (set->first_doomed != NULL) {
+        destroy_first_doomed(set);
+    }
+    ev_idle_stop(set->loop, &set->more_to_reap);
     ev_prepare_stop(set->loop, &set->reaper);
 }

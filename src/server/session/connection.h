@@ -1,10 +1,11 @@
 /*
  * connection.h - room: one client from accept to close.
  *
- * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), timer, channels.
+ * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), deadlines, channels.
  * connection_create makes it, the set's reaper destroys it, at any stage. Closing is a request: connection_close marks,
- * stops and queues; freeing happens in the loop, never inside a callback. Knows channels, auth, pump and counters; not
- * the worker: it speaks upwards through the callbacks of its set.
+ * stops and queues; freeing happens in the loop, never inside a callback, and a bounded time of it in each turn: should
+ * tens of thousands end at once, the loop still turns. Knows channels, auth, pump and counters; not the worker: it
+ * speaks upwards through the callbacks of its set.
  */
 #ifndef SERVER_SESSION_CONNECTION_H
 #define SERVER_SESSION_CONNECTION_H
@@ -18,13 +19,12 @@
 #include "server/entry/admission.h"
 #include "server/figures/scoreboard.h"
 #include "server/session/credentials.h"
+#include "server/session/deadline.h"
+#include "server/session/phase.h"
+#include "server/session/rekey.h"
 #include "sshecho/clock.h"
 #include "sshecho/net.h"
 #include "sshecho/pump.h"
-
-#define CONNECTION_PHASES(X) X(BANNER, "banner") X(KEX, "kex") X(LOGIN, "login") X(OPEN, "open") X(CLOSING, "closing")
-#define CONNECTION_ENUM(name, text) PHASE_##name,
-enum connection_phase { CONNECTION_PHASES(CONNECTION_ENUM) PHASE_COUNT };
 
 /* All connections of a process, and what they share. Owned by the worker. */
 struct connection_set {
@@ -35,8 +35,10 @@ struct connection_set {
     struct counters *counters; /* this worker's page */
     unsigned slot;
     ssh_bind bind;
-    struct connection *first, *doomed;
+    struct connection *first;
+    struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;
+    ev_idle more_to_reap; /* has the loop turn again at once */
     bool draining;
     void (*closed)(void *data); /* after a connection has been destroyed: there is room, or nothing left */
     void *data;
@@ -49,26 +51,24 @@ struct connection {
     struct channel_host host;
     struct ssh_server_callbacks_struct server_callbacks;
     struct ssh_callbacks_struct session_callbacks;
-    ev_timer timer; /* the nearest deadline */
-    ev_timer wake;  /* test bench: a turn is due */
+    struct deadline deadline;
+    struct rekey rekey;
+    ev_timer wake; /* test bench: a turn is due */
     struct net_address peer;
     uint64_t id, source;
     bool source_counted; /* the table of sources had room for it */
-    enum connection_phase phase, phase_before_close;
+    enum phase phase, phase_before_close;
     enum close_reason reason;
-    mono_time accepted_at, phase_at, input_at, progress_at;
-    uint64_t progress_mark, wire_in_mark;
+    mono_time accepted_at;
     int64_t kex_us, login_us; /* from accept; -1: not reached */
     uint64_t held_reported, pending_reported;
-    unsigned failures, requests_none, probes, rekeys;
+    unsigned failures, requests_none, probes;
     unsigned unreadable;    /* requests that libssh could not use */
     uint64_t settled_error; /* digest of the session's error when it has been answered, see answers.h */
     bool heard;             /* a callback of ours knows the request that libssh is working on */
-    struct token_bucket opens, requests, rekey_bucket;
-    bool rekeying;
-    bool no_farewell;  /* a reset says nothing */
-    bool rekey_forced; /* test bench: the re-key interval is to be put back after the next one */
-    mono_time rekey_at;
+    struct token_bucket opens, requests;
+    bool no_farewell;   /* a reset says nothing */
+    bool rekey_forced;  /* test bench: the re-key interval is to be put back after the next one */
     const char *method; /* that logged in; static */
     char *user;
     char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
@@ -90,7 +90,5 @@ void connection_set_drain(struct connection_set *set);
 void connection_set_close_all(struct connection_set *set, enum close_reason reason);
 /* Destroys everything now; after the loop has ended. */
 void connection_set_destroy(struct connection_set *set);
-
-const char *connection_phase_name(enum connection_phase phase);
 
 #endif

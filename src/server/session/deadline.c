@@ -1,74 +1,82 @@
 #include "server/session/deadline.h"
 
-static int64_t left_us(mono_time since, uint64_t limit_us, mono_time now)
-{
-    return limit_us == 0 ? INT64_MAX : (int64_t)limit_us - mono_us_between(since, now);
-}
+/* Timers of libev may come a little early; one that comes this much after its deadline finds it passed. */
+#define TIMER_SLACK_S 0.001
 
-/* Whether something of ours waits for the client to take it (or to close what we have closed). */
-static bool something_waits(struct connection *c)
-{
-    return c->host.first_queued != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
-}
+struct nearest {
+    int64_t at_ns;
+    enum close_reason reason;
+};
 
-/* Time to the nearest deadline, and which it is. */
-static int64_t nearest_deadline(struct connection *c, mono_time now, enum close_reason *reason)
+static void consider(struct nearest *nearest, mono_time since, uint64_t limit_us, enum close_reason reason)
 {
-    const struct config *config = c->set->config;
-    int64_t nearest = INT64_MAX;
-#define DEADLINE(since, limit_us, why)                                                                                 \
-    do {                                                                                                               \
-        int64_t left = left_us((since), (limit_us), now);                                                              \
-        if (left < nearest) {                                                                                          \
-            nearest = left;                                                                                            \
-            *reason = (why);                                                                                           \
-        }                                                                                                              \
-    } while (0)
-    DEADLINE(c->accepted_at, config->session_timeout_us, REASON_SESSION_TIMEOUT);
-    if (c->phase < PHASE_OPEN) {
-        DEADLINE(c->accepted_at, config->login_timeout_us, REASON_LOGIN_TIMEOUT);
+    if (limit_us == 0) {
+        return;
     }
-    if (c->phase == PHASE_BANNER) {
-        DEADLINE(c->phase_at, config->banner_timeout_us, REASON_BANNER_TIMEOUT);
-    } else if (c->phase == PHASE_KEX) {
-        DEADLINE(c->phase_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
-    } else if (c->phase == PHASE_OPEN) {
-        DEADLINE(c->input_at, config->idle_timeout_us, REASON_IDLE_TIMEOUT);
-        if (c->rekeying) {
-            DEADLINE(c->rekey_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
-        }
-        if (something_waits(c)) {
-            DEADLINE(c->progress_at, config->no_progress_timeout_us, REASON_NO_PROGRESS);
-        }
+    int64_t at_ns = mono_add_us(since, (int64_t)limit_us).ns;
+    if (at_ns < nearest->at_ns) {
+        *nearest = (struct nearest){at_ns, reason};
     }
-#undef DEADLINE
-    return nearest;
 }
 
-void deadline_arm(struct connection *c)
+int64_t deadline_nearest(const struct deadline *deadline, enum close_reason *reason)
+{
+    const struct config *config = deadline->config;
+    struct nearest nearest = {INT64_MAX, REASON_INTERNAL};
+    if (deadline->phase == PHASE_CLOSING) {
+        return INT64_MAX;
+    }
+    consider(&nearest, deadline->accepted_at, config->session_timeout_us, REASON_SESSION_TIMEOUT);
+    if (deadline->phase < PHASE_OPEN) {
+        consider(&nearest, deadline->accepted_at, config->login_timeout_us, REASON_LOGIN_TIMEOUT);
+    }
+    if (deadline->phase == PHASE_BANNER) {
+        consider(&nearest, deadline->phase_at, config->banner_timeout_us, REASON_BANNER_TIMEOUT);
+    } else if (deadline->phase == PHASE_KEX) {
+        consider(&nearest, deadline->phase_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
+    } else if (deadline->phase == PHASE_OPEN) {
+        consider(&nearest, deadline->input_at, config->idle_timeout_us, REASON_IDLE_TIMEOUT);
+        if (deadline->rekeying) {
+            consider(&nearest, deadline->rekey_at, config->kex_timeout_us, REASON_KEX_TIMEOUT);
+        }
+        if (deadline->waiting) {
+            consider(&nearest, deadline->progress_at, config->no_progress_timeout_us, REASON_NO_PROGRESS);
+        }
+    }
+    *reason = nearest.reason;
+    return nearest.at_ns;
+}
+
+static void set_timer(struct deadline *deadline, int64_t at_ns, mono_time now)
+{
+    if (at_ns == deadline->armed_ns) {
+        return;
+    }
+    deadline->armed_ns = at_ns;
+    ev_timer_stop(deadline->loop, &deadline->timer);
+    if (at_ns != INT64_MAX) {
+        int64_t left_ns = at_ns > now.ns ? at_ns - now.ns : 0;
+        ev_timer_set(&deadline->timer, (double)left_ns / 1e9 + TIMER_SLACK_S, 0.0);
+        ev_timer_start(deadline->loop, &deadline->timer);
+    }
+}
+
+/* A change of state: the timer is right at once, also where the nearest has gone. */
+static void arm(struct deadline *deadline, mono_time now)
 {
     enum close_reason reason;
-    mono_time now = mono_now();
-    int64_t left = nearest_deadline(c, now, &reason);
-    ev_timer_stop(c->set->loop, &c->timer);
-    if (left != INT64_MAX) {
-        ev_timer_set(&c->timer, left > 0 ? (double)left / 1e6 + 0.001 : 0.0, 0.0);
-        ev_timer_start(c->set->loop, &c->timer);
-    }
+    set_timer(deadline, deadline_nearest(deadline, &reason), now);
 }
 
-/* Notes what has moved since the last look. */
-static void look_at_progress(struct connection *c, mono_time now)
+void deadline_look(struct deadline *deadline, mono_time now)
 {
-    uint64_t in = pump_wire_in(&c->pump);
-    if (in != c->wire_in_mark) {
-        c->wire_in_mark = in;
-        c->input_at = now;
-    }
-    uint64_t out = pump_wire_out(&c->pump);
-    if (out != c->progress_mark) {
-        c->progress_mark = out;
-        c->progress_at = now;
+    enum close_reason reason;
+    int64_t at_ns = deadline_nearest(deadline, &reason);
+    deadline->armed_ns = INT64_MAX;
+    if (at_ns > now.ns) {
+        set_timer(deadline, at_ns, now);
+    } else {
+        deadline->expired(deadline->data, reason);
     }
 }
 
@@ -76,34 +84,69 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
-    struct connection *c = timer->data;
-    enum close_reason reason = REASON_INTERNAL;
-    mono_time now = mono_now();
-    look_at_progress(c, now);
-    int64_t left = nearest_deadline(c, now, &reason);
-    if (left <= 0) {
-        connection_close(c, reason);
-    } else {
-        deadline_arm(c);
+    deadline_look(timer->data, mono_now());
+}
+
+void deadline_begin(struct deadline *deadline, struct ev_loop *loop, const struct config *config, mono_time now,
+                    void (*expired)(void *data, enum close_reason reason), void *data)
+{
+    *deadline = (struct deadline){.config = config,
+                                  .loop = loop,
+                                  .expired = expired,
+                                  .data = data,
+                                  .armed_ns = INT64_MAX,
+                                  .accepted_at = now,
+                                  .phase_at = now};
+    ev_timer_init(&deadline->timer, on_timer, 0.0, 0.0);
+    deadline->timer.data = deadline;
+    arm(deadline, now);
+}
+
+void deadline_end(struct deadline *deadline)
+{
+    if (deadline->loop != NULL) {
+        deadline->phase = PHASE_CLOSING;
+        deadline->armed_ns = INT64_MAX;
+        ev_timer_stop(deadline->loop, &deadline->timer);
     }
 }
 
-void deadline_after_turn(struct connection *c)
+void deadline_phase(struct deadline *deadline, enum phase phase, mono_time now)
 {
-    if (c->phase != PHASE_OPEN) {
+    deadline->phase = phase;
+    deadline->phase_at = deadline->input_at = deadline->progress_at = now;
+    deadline->rekeying = false;
+    arm(deadline, now);
+}
+
+void deadline_rekeying(struct deadline *deadline, bool rekeying, mono_time now)
+{
+    deadline->rekeying = rekeying;
+    deadline->rekey_at = now;
+    arm(deadline, now);
+}
+
+void deadline_turned_at(struct deadline *deadline, uint64_t bytes_in, uint64_t bytes_out, bool waiting, mono_time now)
+{
+    if (bytes_in != deadline->bytes_in) {
+        deadline->bytes_in = bytes_in;
+        deadline->input_at = now;
+    }
+    bool begins = waiting && !deadline->waiting;
+    if (begins || bytes_out != deadline->bytes_out) {
+        deadline->bytes_out = bytes_out;
+        deadline->progress_at = now;
+    }
+    deadline->waiting = waiting;
+    if (begins && mono_add_us(now, (int64_t)deadline->config->no_progress_timeout_us).ns < deadline->armed_ns) {
+        arm(deadline, now);
+    }
+}
+
+void deadline_turned(struct deadline *deadline, uint64_t bytes_in, uint64_t bytes_out, bool waiting)
+{
+    if (deadline->phase != PHASE_OPEN || (!waiting && !deadline->waiting && deadline->config->idle_timeout_us == 0)) {
         return;
     }
-    if (ev_is_active(&c->timer)) {
-        look_at_progress(c, mono_now()); /* when it moved, not when the timer saw that it had */
-    } else if (something_waits(c)) {
-        c->progress_at = mono_now();
-        c->progress_mark = pump_wire_out(&c->pump);
-        deadline_arm(c);
-    }
-}
-
-void deadline_init(struct connection *c)
-{
-    ev_timer_init(&c->timer, on_timer, 0.0, 0.0);
-    c->timer.data = c;
+    deadline_turned_at(deadline, bytes_in, bytes_out, waiting, mono_now());
 }

@@ -20,6 +20,7 @@ static void on_rekey(void *data, uint64_t bytes)
     (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_DATA, &bytes);
     (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &second);
     c->rekey_forced = true;
+    rekey_every(&c->rekey, bytes);
 }
 
 static void on_wake_timer(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -19,16 +19,16 @@ void farewell_log(struct connection *c)
         error = "refused by libssh: malformed message, or no algorithm in common";
     }
     log_line(LOG_INFO, "close", log_u64("conn", c->id), log_str("peer", net_print(&c->peer, text, sizeof text)),
-             log_str("reason", counters_close_name(c->reason)),
-             log_str("phase", connection_phase_name(c->phase_before_close)),
+             log_str("reason", counters_close_name(c->reason)), log_str("phase", phase_name(c->phase_before_close)),
              log_f64("duration_s", mono_s_between(c->accepted_at, mono_now())),
              log_f64("kex_ms", c->kex_us < 0 ? -1.0 : (double)c->kex_us / 1000.0),
              log_f64("handshake_ms", c->login_us < 0 ? -1.0 : (double)c->login_us / 1000.0),
              log_u64("bytes_in", c->host.bytes_in), log_u64("bytes_out", c->host.bytes_out),
-             log_u64("echoes", c->host.echoes), log_u64("channels", c->host.opened_count), log_u64("rekeys", c->rekeys),
-             log_str("user", c->user), log_str("method", c->method), log_str("client", banner),
-             log_str("kex", ssh_get_kex_algo(session)), log_str("cipher", ssh_get_cipher_in(session)),
-             log_str("mac", ssh_get_hmac_in(session)), log_str("error", failed ? error : ""));
+             log_u64("echoes", c->host.echoes), log_u64("channels", c->host.opened_count),
+             log_u64("rekeys", c->rekey.count), log_str("user", c->user), log_str("method", c->method),
+             log_str("client", banner), log_str("kex", ssh_get_kex_algo(session)),
+             log_str("cipher", ssh_get_cipher_in(session)), log_str("mac", ssh_get_hmac_in(session)),
+             log_str("error", failed ? error : ""));
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */
