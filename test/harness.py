@@ -61,6 +61,14 @@ def children(pid):
     return [int(each) for each in text.split()]
 
 
+def comm(pid):
+    """The name of a process, as ps shows it."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def status_kib(pid, key):
     match = re.search(rf"^{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
     return int(match.group(1)) if match else 0
@@ -217,7 +225,11 @@ class Server:
         return self.process.pid
 
     def workers(self):
-        return [pid for pid in children(self.pid) if is_running(pid)]
+        return [pid for pid in children(self.pid) if is_running(pid) and comm(pid) != "sshechod-http"]
+
+    def metrics_process(self):
+        """The process that serves the metrics, or None."""
+        return next((pid for pid in children(self.pid) if is_running(pid) and comm(pid) == "sshechod-http"), None)
 
     @property
     def worker(self):

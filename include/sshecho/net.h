@@ -32,6 +32,7 @@ bool net_parse_port(const char *text, uint16_t *out);
 /* `address` is 4 or 16 bytes in network order, the port a number. */
 void net_set_v4(struct net_address *out, const void *address, uint16_t port);
 void net_set_v6(struct net_address *out, const void *address, uint16_t port);
+bool net_same_address(const struct net_address *a, const struct net_address *b);
 bool net_is_loopback(const struct net_address *address);
 uint16_t net_port(const struct net_address *address);
 

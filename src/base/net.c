@@ -148,6 +148,11 @@ const char *net_print(const struct net_address *address, char *buffer, size_t bu
     return buffer;
 }
 
+bool net_same_address(const struct net_address *a, const struct net_address *b)
+{
+    return a->length == b->length && memcmp(&a->storage, &b->storage, a->length) == 0;
+}
+
 bool net_is_loopback(const struct net_address *address)
 {
     if (address->storage.ss_family == AF_INET) {

@@ -70,7 +70,7 @@ struct config {
     uint64_t client_rekey_rate; /* key exchanges a minute a client may start; 0: any */
     bool test_bench;            /* exec words that misbehave on purpose */
     bool sandbox, batch_io, crypto_shortcuts;
-    uint64_t watchdog_us;
+    uint64_t watchdog_us, ready_timeout_us;
 
     /* log */
     unsigned log_level;  /* enum log_level */

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import time
 
 import harness
 import rawssh
-from harness import is_running, wait_until
+from harness import wait_until
 from rawssh import pattern
 
 
@@ -118,3 +119,138 @@ def test_two_free_ports_stay_two_through_a_reload(serve):
     for address in before:
         with rawssh.Client(address) as client:
             assert client.login().echo(client.shell(), b"x") == b"x"
+
+
+# -- reloads that always end
+
+
+def test_reload_at_the_largest_number_of_workers(serve, dial):
+    """Slots are there for two whole generations, whatever number is configured."""
+    server = serve(workers=140, config="# nothing\n", options={"watchdog": "30s", "drain-timeout": "1s"})
+    client = dial(server)
+    channel = client.shell()
+    before = set(server.workers())
+    assert len(before) == 140
+    server.signal(signal.SIGHUP)
+    server.wait_line("ready", 40, count=2)
+    wait_until(lambda: len(server.workers()) == 140, 20, "the old workers to leave")
+    assert not before & set(server.workers())
+    assert alive(server)
+    client.close()
+
+
+# No worker can get ready with it once its master may have less (forbid_4t): a limit cannot be raised again.
+CANNOT_START = "address-space 4096G\n"
+
+
+def forbid_4t(server):
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (1 << 40, 1 << 40))
+
+
+def test_a_generation_that_cannot_get_ready_is_rolled_back(serve, dial):
+    server = serve(config="channels-per-connection 1\n", options={"ready-timeout": "2s"})
+    client = dial(server)
+    channel = client.shell()
+    before = server.worker
+    port_file = server.port_file.read_text()
+    forbid_4t(server)
+    server.config_path.write_text("channels-per-connection 2\n" + CANNOT_START)
+    server.signal(signal.SIGHUP)
+    failed = server.wait_line("reload_failed", 10)
+    assert "ready-timeout" in failed["why"] and "goes on" in failed["note"]
+    assert client.echo(channel, pattern(100_000)) == pattern(100_000)
+    wait_until(lambda: server.workers() == [before], 5, "only the worker from before")
+    assert server.port_file.read_text() == port_file
+    with rawssh.Client(server.address) as other:
+        other.login().shell()
+        assert other.open().open_failure, "the configuration that failed is in force"
+    # and the next one, which is good, is taken
+    server.config_path.write_text("channels-per-connection 2\n")
+    server.signal(signal.SIGHUP)
+    server.wait_line("ready", count=2)
+    with rawssh.Client(server.address) as other:
+        other.login().shell()
+        assert other.open().opened
+    channel.finish()
+    client.close()
+
+
+def test_new_addresses_of_a_failed_reload_are_closed_again(serve):
+    server = serve(listen=[], config="listen 127.0.0.1:0\n", options={"ready-timeout": "1s"})
+    sockets = harness.sockets_held(server.pid)
+    forbid_4t(server)
+    server.config_path.write_text("listen 127.0.0.1:0\nlisten 127.0.0.2:0\n" + CANNOT_START)
+    server.signal(signal.SIGHUP)
+    server.wait_line("reload_failed", 10)
+    wait_until(lambda: harness.sockets_held(server.pid) == sockets, 5, "the sockets of before")
+    assert alive(server)
+
+
+def test_a_reload_asked_for_meanwhile_is_done_afterwards(serve, dial):
+    server = serve(config="channels-per-connection 1\n", options={"drain-timeout": "20s"})
+    client = dial(server)
+    channel = client.shell()
+    server.signal(signal.SIGHUP)
+    server.wait_line("ready", count=2)  # the first worker still has a session
+    server.config_path.write_text("channels-per-connection 2\n")
+    server.signal(signal.SIGHUP)
+    server.wait_line("reload_deferred")
+    assert len(server.lines("ready")) == 2
+    channel.finish()
+    client.close()
+    server.wait_line("ready", count=3)
+    with rawssh.Client(server.address) as other:
+        other.login().shell()
+        assert other.open().opened, "the configuration of the deferred reload is not in force"
+
+
+# -- the process of the metrics
+
+
+def test_metrics_are_served_by_a_process_that_can_do_nothing(serve):
+    server = serve(options={"metrics-listen": "127.0.0.1:0"})
+    host, _, port = server.lines("metrics")[0]["address"].rpartition(":")
+
+    def ask():
+        with socket.create_connection((host, int(port)), 5) as scraper:
+            scraper.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return scraper.recv(100)
+
+    assert b"200" in ask()
+    pid = server.metrics_process()
+    status = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["NoNewPrivs"] == "1"
+    if not harness.is_sanitized() and "libseccomp: no" not in harness.run_sshechod("--version").stdout:
+        assert status["Seccomp"] == "2"
+    assert harness.sockets_held(pid) == 1, "more than its listening socket"
+    files = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    assert not [
+        name for name in files if name.startswith("/") and not name.startswith(("/dev/", str(server.directory)))
+    ]
+    board = [
+        line for line in open(f"/proc/{pid}/maps") if "sshecho" in line and "scoreboard" in line or "/dev/zero" in line
+    ]
+    assert board and not [line for line in board if line.split()[1].startswith("rw")], board
+    os.kill(pid, signal.SIGKILL)  # and it is made anew when it dies
+    server.wait_line("metrics_lost")
+    wait_until(lambda: server.metrics_process() not in (None, pid), 5, "another one")
+    assert b"200" in ask()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # signals are the master's
+        os.kill(server.metrics_process(), number)
+    assert b"200" in ask()
+
+
+def test_neither_master_nor_worker_answers_http(serve):
+    server = serve(options={"metrics-listen": "127.0.0.1:0"})
+    host, _, port = server.lines("metrics")[0]["address"].rpartition(":")
+    for pid in server.workers():
+        assert harness.sockets_held(pid) == 1
+    os.kill(server.metrics_process(), signal.SIGSTOP)
+    with socket.create_connection((host, int(port)), 5) as scraper:
+        scraper.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        scraper.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            raise AssertionError(f"somebody else answered: {scraper.recv(100)}")
+    os.kill(server.metrics_process(), signal.SIGCONT)

@@ -224,7 +224,7 @@ def test_backlog_is_seen(observed):
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(socket.create_connection(server.address))
-        assert figure(server, f'backlog_connections{{listener="{address}"}}') == 3
+        wait_until(lambda: figure(server, f'backlog_connections{{listener="{address}"}}') == 3, 2, "the queue of three")
         assert figure(server, f'backlog_connections_max{{listener="{address}"}}') > 3
     wait_until(lambda: server.workers() and victim not in server.workers(), 6, "a new worker")
 

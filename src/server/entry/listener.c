@@ -15,16 +15,11 @@
 
 #define DEFAULT_PORT 2222
 
-static bool same_address(const struct net_address *a, const struct net_address *b)
-{
-    return a->length == b->length && memcmp(&a->storage, &b->storage, a->length) == 0;
-}
-
 /* The first socket for this address that is not among those `taken` already: two for 127.0.0.1:0 are two. */
 static int take_over(const struct listeners *keep, const struct net_address *address, const int *taken, size_t count)
 {
     for (size_t i = 0; keep != NULL && i < keep->count; i++) {
-        bool free = keep->items[i].fd >= 0 && same_address(&keep->items[i].asked, address);
+        bool free = keep->items[i].fd >= 0 && net_same_address(&keep->items[i].asked, address);
         for (size_t j = 0; free && j < count; j++) {
             free = taken[j] != (int)i;
         }
@@ -87,7 +82,31 @@ static int open_one(struct listener *item, const char *text, uint64_t backlog, s
     return net_local_address(item->fd, &item->bound);
 }
 
-int listeners_open(struct listeners *listeners, const struct config *config, struct listeners *keep,
+static int copy_one(struct listener *item, const struct listener *from, struct option_error *error)
+{
+    char text[NET_ADDRESS_TEXT_MAX];
+    *item = *from;
+    item->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    if (item->fd < 0) {
+        (void)option_fail(error, NULL, "listen", "%s: %s", net_print(&from->bound, text, sizeof text), strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int copy_all(struct listeners *listeners, const struct listeners *from, struct option_error *error)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        if (copy_one(&listeners->items[i], &from->items[i], error) != 0) {
+            listeners_close(listeners);
+            return -1;
+        }
+        listeners->count++;
+    }
+    return 0;
+}
+
+int listeners_open(struct listeners *listeners, const struct config *config, const struct listeners *keep,
                    struct option_error *error)
 {
     int taken[LISTENERS_MAX] = {0};
@@ -96,12 +115,7 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
         return check_handed(listeners, config, error);
     }
     if (keep != NULL && keep->count > 0 && keep->items[0].handed) {
-        if (check_handed(keep, config, error) != 0) {
-            return -1;
-        }
-        *listeners = *keep;
-        keep->count = 0;
-        return 0;
+        return check_handed(keep, config, error) != 0 ? -1 : copy_all(listeners, keep, error);
     }
     if (config->listen.count > LISTENERS_MAX) {
         (void)option_fail(error, NULL, "listen", "more than %d addresses", LISTENERS_MAX);
@@ -111,32 +125,21 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
         struct listener *item = &listeners->items[listeners->count];
         char why[160];
         item->fd = -1;
-        taken[listeners->count] = -1;
         if (net_parse(config->listen.items[i], DEFAULT_PORT, false, &item->asked, why, sizeof why) != 0) {
             (void)option_fail(error, NULL, "listen", "%s: %s", config->listen.items[i], why);
             goto bad;
         }
-        taken[listeners->count] = take_over(keep, &item->asked, taken, listeners->count);
-        if (keep != NULL && taken[listeners->count] >= 0) {
-            *item = keep->items[taken[listeners->count]];
-        } else if (open_one(item, config->listen.items[i], config->backlog, error) != 0) {
+        int found = take_over(keep, &item->asked, taken, listeners->count);
+        taken[listeners->count] = found;
+        if (found >= 0 ? copy_one(item, &keep->items[found], error) != 0
+                       : open_one(item, config->listen.items[i], config->backlog, error) != 0) {
             goto bad;
         }
         listeners->count++;
     }
-    for (size_t i = 0; i < listeners->count; i++) {
-        if (keep != NULL && taken[i] >= 0) {
-            keep->items[taken[i]].fd = -1;
-        }
-    }
     return 0;
 bad:
-    for (size_t i = 0; i < listeners->count; i++) {
-        if (taken[i] < 0) {
-            (void)close(listeners->items[i].fd);
-        }
-    }
-    listeners->count = 0;
+    listeners_close(listeners);
     return -1;
 }
 

@@ -23,9 +23,9 @@ struct listeners {
     size_t count;
 };
 
-/* Opens what the configuration asks for; sockets in `keep` (may be NULL) that fit are taken over and marked with fd -1
- * there. Returns 0, or -1 with *error naming address and cause; then `keep` is as before. */
-int listeners_open(struct listeners *listeners, const struct config *config, struct listeners *keep,
+/* Opens what the configuration asks for; of sockets in `keep` (may be NULL) that fit it makes descriptors of its own,
+ * so that either can be closed alone. Returns 0, or -1 with *error naming address and cause. */
+int listeners_open(struct listeners *listeners, const struct config *config, const struct listeners *keep,
                    struct option_error *error);
 void listeners_close(struct listeners *listeners);
 

@@ -1,5 +1,7 @@
 #include "server/figures/metrics.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,18 +18,17 @@
 #define CLIENTS_MAX 32
 #define CLIENT_TIMEOUT_S 5U
 #define BACKLOG 16
+
+/* libmicrohttpd takes its socket out of its epoll set while it has clients enough, and does not put it back when they
+ * end but when it is next called. */
+#define LOOK_MS 1000
+
 #define CLIENT_MEMORY_BYTES ((size_t)16 * 1024)
 
 struct metrics {
-    struct ev_loop *loop;
-    metrics_look *look;
-    void *data;
-    char *listen; /* as the configuration had it */
+    const struct scoreboard *board;
     struct MHD_Daemon *daemon;
-    ev_io io;
-    ev_timer timeout;
-    int listen_fd, epoll_fd;
-    int clients[CLIENTS_MAX]; /* their fds, -1: free; for metrics_forked */
+    int epoll_fd;
 };
 
 static const struct {
@@ -46,16 +47,15 @@ static unsigned write_answer(FILE *out, const char *why_not)
 
 static unsigned write_page(const struct metrics *m, enum page page, FILE *out)
 {
-    struct metrics_view view;
-    m->look(m->data, &view);
+    const struct scoreboard *board = m->board;
     switch (page) {
     case PAGE_METRICS:
-        metrics_write(&view, out);
+        metrics_write(board, out);
         return MHD_HTTP_OK;
     case PAGE_HEALTH:
-        return write_answer(out, metrics_why_not_alive(&view));
+        return write_answer(out, metrics_why_not_alive(board));
     case PAGE_READY:
-        return write_answer(out, metrics_why_not_ready(&view));
+        return write_answer(out, metrics_why_not_ready(board));
     case PAGE_INDEX:
         (void)fprintf(out, "sshechod %s\n/metrics\n/healthz\n/readyz\n", SSHECHO_VERSION);
         return MHD_HTTP_OK;
@@ -123,180 +123,84 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     return respond(connection, status, page < PAGE_COUNT ? pages[page].type : pages[PAGE_INDEX].type, text, length);
 }
 
-static void on_client(void *data, struct MHD_Connection *connection, void **state,
-                      enum MHD_ConnectionNotificationCode code)
-{
-    struct metrics *m = data;
-    (void)state;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info == NULL) {
-        return;
-    }
-    int wanted = code == MHD_CONNECTION_NOTIFY_STARTED ? -1 : info->connect_fd;
-    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
-        if (m->clients[i] == wanted) {
-            m->clients[i] = code == MHD_CONNECTION_NOTIFY_STARTED ? info->connect_fd : -1;
-            break;
-        }
-    }
-}
-
-static void run(struct metrics *m)
-{
-    MHD_UNSIGNED_LONG_LONG left_ms = 0;
-    (void)MHD_run(m->daemon);
-    ev_timer_stop(m->loop, &m->timeout);
-    if (MHD_get_timeout(m->daemon, &left_ms) == MHD_YES) {
-        ev_timer_set(&m->timeout, (double)left_ms / 1e3, 0.0);
-        ev_timer_start(m->loop, &m->timeout);
-    }
-}
-
-static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
-{
-    (void)loop;
-    (void)revents;
-    run(io->data);
-}
-
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void)loop;
-    (void)revents;
-    run(timer->data);
-}
-
-static int open_socket(struct metrics *m, const struct config *config, struct net_address *bound,
-                       struct option_error *error)
-{
-    struct net_address address;
-    if (config_metrics_address(config, &address, error) != 0) {
-        return -1;
-    }
-    m->listen_fd = net_listen(&address, BACKLOG);
-    if (m->listen_fd < 0 || net_local_address(m->listen_fd, bound) != 0) {
-        (void)option_fail(error, NULL, "metrics-listen", "%s: %s", config->metrics_listen, strerror(errno));
-        return -1;
-    }
-    return 0;
-}
-
-static int start_daemon(struct metrics *m, struct option_error *error)
-{
-    m->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, m, MHD_OPTION_LISTEN_SOCKET, m->listen_fd,
-                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 CLIENT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY_BYTES,
-                                 MHD_OPTION_NOTIFY_CONNECTION, on_client, m, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info =
-        m->daemon != NULL ? MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (info == NULL || info->epoll_fd < 0) {
-        (void)option_fail(error, NULL, "metrics-listen", "the HTTP server does not start");
-        return -1;
-    }
-    m->epoll_fd = info->epoll_fd;
-    ev_io_init(&m->io, on_ready, m->epoll_fd, EV_READ);
-    m->io.data = m;
-    ev_io_start(m->loop, &m->io);
-    return 0;
-}
-
-struct metrics *metrics_start(struct ev_loop *loop, const struct config *config, metrics_look *look, void *data,
-                              struct option_error *error)
+int metrics_open(const struct config *config, int kept_fd, const struct net_address *kept, struct net_address *asked,
+                 struct option_error *error)
 {
     struct net_address bound;
     char text[NET_ADDRESS_TEXT_MAX];
+    if (config_metrics_address(config, asked, error) != 0) {
+        return -1;
+    }
+    bool keeps = kept_fd >= 0 && net_same_address(asked, kept);
+    int fd = keeps ? fcntl(kept_fd, F_DUPFD_CLOEXEC, 0) : net_listen(asked, BACKLOG);
+    if (fd < 0 || net_local_address(fd, &bound) != 0) {
+        (void)option_fail(error, NULL, "metrics-listen", "%s: %s", config->metrics_listen, strerror(errno));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return -1;
+    }
+    if (!keeps) {
+        log_line(LOG_INFO, "metrics", log_str("address", net_print(&bound, text, sizeof text)));
+    }
+    return fd;
+}
+
+struct metrics *metrics_start(int fd, const struct scoreboard *board)
+{
     struct metrics *m = calloc(1, sizeof *m);
-    if (m == NULL || (m->listen = strdup(config->metrics_listen)) == NULL) {
-        (void)option_fail(error, NULL, "metrics-listen", "out of memory");
+    if (m == NULL) {
+        return NULL;
+    }
+    m->board = board;
+    m->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, m, MHD_OPTION_LISTEN_SOCKET, fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                         CLIENT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY_BYTES, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        m->daemon != NULL ? MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (info == NULL || info->epoll_fd < 0) {
         free(m);
         return NULL;
     }
-    m->loop = loop;
-    m->look = look;
-    m->data = data;
-    m->listen_fd = m->epoll_fd = -1;
-    memset(m->clients, -1, sizeof m->clients);
-    ev_timer_init(&m->timeout, on_timeout, 0.0, 0.0);
-    m->timeout.data = m;
-    if (open_socket(m, config, &bound, error) != 0 || start_daemon(m, error) != 0) {
-        metrics_stop(m);
-        return NULL;
-    }
-    log_line(LOG_INFO, "metrics", log_str("address", net_print(&bound, text, sizeof text)));
+    m->epoll_fd = info->epoll_fd;
     return m;
 }
 
-bool metrics_fits(const struct metrics *m, const struct config *config)
+void metrics_run(struct metrics *m)
 {
-    if (m == NULL || config->metrics_listen == NULL) {
-        return m == NULL && config->metrics_listen == NULL;
-    }
-    return strcmp(m->listen, config->metrics_listen) == 0;
-}
-
-void metrics_stop(struct metrics *m)
-{
-    if (m == NULL) {
-        return;
-    }
-    if (ev_is_active(&m->io)) {
-        ev_io_stop(m->loop, &m->io);
-    }
-    ev_timer_stop(m->loop, &m->timeout);
-    if (m->daemon != NULL) {
-        MHD_stop_daemon(m->daemon); /* closes the listening socket too */
-    } else if (m->listen_fd >= 0) {
-        (void)close(m->listen_fd);
-    }
-    free(m->listen);
-    free(m);
-}
-
-void metrics_forked(struct metrics *m)
-{
-    if (m == NULL) {
-        return;
-    }
-    /* Not MHD_stop_daemon: it would shut down connections, and take them out of an epoll set, that the master uses. */
-    if (ev_is_active(&m->io)) {
-        ev_io_stop(m->loop, &m->io);
-    }
-    ev_timer_stop(m->loop, &m->timeout);
-    (void)close(m->listen_fd);
-    (void)close(m->epoll_fd);
-    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
-        if (m->clients[i] >= 0) {
-            (void)close(m->clients[i]);
-        }
+    struct pollfd wait = {.fd = m->epoll_fd, .events = POLLIN};
+    for (;;) {
+        MHD_UNSIGNED_LONG_LONG left_ms = 0;
+        (void)MHD_run(m->daemon);
+        bool timed = MHD_get_timeout(m->daemon, &left_ms) == MHD_YES;
+        (void)poll(&wait, 1, timed && left_ms < LOOK_MS ? (int)left_ms : LOOK_MS);
     }
 }
 
 #else
 
-struct metrics *metrics_start(struct ev_loop *loop, const struct config *config, metrics_look *look, void *data,
-                              struct option_error *error)
+int metrics_open(const struct config *config, int kept_fd, const struct net_address *kept, struct net_address *asked,
+                 struct option_error *error)
 {
-    (void)loop;
     (void)config;
-    (void)look;
-    (void)data;
+    (void)kept_fd;
+    (void)kept;
+    (void)asked;
     (void)option_fail(error, NULL, "metrics-listen", "this build has no libmicrohttpd: unset the key");
+    return -1;
+}
+
+struct metrics *metrics_start(int fd, const struct scoreboard *board)
+{
+    (void)fd;
+    (void)board;
     return NULL;
 }
 
-bool metrics_fits(const struct metrics *metrics, const struct config *config)
+void metrics_run(struct metrics *metrics)
 {
     (void)metrics;
-    return config->metrics_listen == NULL;
-}
-
-void metrics_stop(struct metrics *metrics)
-{
-    (void)metrics;
-}
-
-void metrics_forked(struct metrics *metrics)
-{
-    (void)metrics;
+    _exit(1);
 }
 #endif

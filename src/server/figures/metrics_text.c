@@ -56,13 +56,14 @@ static void write_build(FILE *out)
                   version_libssh(), version_libev());
 }
 
-static void write_connections(const struct counters *total, const struct metrics_view *view, FILE *out)
+static void write_connections(const struct counters *total, const struct scoreboard *board, FILE *out)
 {
     uint64_t connections = counters_get(&total->connections), outside = counters_get(&total->unauthenticated);
     head(out, "connections", "gauge", "Connections held, by state: login (not logged in yet) or open.");
     labelled(out, "connections", "state", "login", outside);
     labelled(out, "connections", "state", "open", connections > outside ? connections - outside : 0);
-    one(out, "connections_max", "gauge", "Connections that limits and file descriptors allow.", view->connections_max);
+    one(out, "connections_max", "gauge", "Connections that limits and file descriptors allow.",
+        counters_get(&board->connections_max));
     one(out, "connections_accepted_total", "counter", "Connections taken in.", counters_get(&total->accepted));
     head(out, "connections_refused_total", "counter", "Connections refused before any SSH work, by reason.");
     for (unsigned i = 0; i < REFUSE_REASON_COUNT; i++) {
@@ -112,9 +113,8 @@ static void write_channels(const struct counters *total, FILE *out)
         counters_get(&total->pending_bytes));
 }
 
-static void write_process(const struct metrics_view *view, const struct counters *total, FILE *out)
+static void write_process(const struct scoreboard *board, const struct counters *total, FILE *out)
 {
-    const struct scoreboard *board = view->board;
     one(out, "worker_restarts_total", "counter", "Workers that died and were replaced.",
         counters_get(&board->worker_restarts));
     one(out, "reloads_total", "counter", "Configurations taken over.", counters_get(&board->reloads));
@@ -124,66 +124,28 @@ static void write_process(const struct metrics_view *view, const struct counters
         counters_get(&board->log_lines_lost) + counters_get(&total->log_lines_lost));
     one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", counters_get(&board->started_unix_s));
     one(out, "ready", "gauge", "1 while new connections are welcome, as /readyz says.",
-        metrics_why_not_ready(view) == NULL ? 1 : 0);
+        metrics_why_not_ready(board) == NULL ? 1 : 0);
     histogram(out, "turn_duration_seconds", "One turn of a worker's loop, waiting not counted.", &total->turn,
               counters_turn_bounds_us);
 }
 
-/* Accept queues: for a listening socket Linux keeps their length and bound in these fields of TCP_INFO. */
-static void write_backlog(const struct metrics_view *view, FILE *out)
+static void write_backlog(const struct scoreboard *board, FILE *out)
 {
+    uint64_t half = atomic_load_explicit(&board->queues_half, memory_order_acquire);
+    const struct accept_queues *queues = &board->queues[half];
     for (int part = 0; part < 2; part++) {
         const char *name = part == 0 ? "backlog_connections" : "backlog_connections_max";
         head(out, name, "gauge",
              part == 0 ? "Connections in the accept queue of a listening socket." : "What the accept queue can hold.");
-        for (size_t i = 0; i < view->listeners->count; i++) {
-            struct tcp_info info = {0};
-            socklen_t size = sizeof info;
+        for (size_t i = 0; i < queues->count && i < SCOREBOARD_QUEUES; i++) {
             char text[NET_ADDRESS_TEXT_MAX];
-            if (getsockopt(view->listeners->items[i].fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
-                labelled(out, name, "listener", net_print(&view->listeners->items[i].bound, text, sizeof text),
-                         part == 0 ? info.tcpi_unacked : info.tcpi_sacked);
-            }
+            labelled(out, name, "listener", net_print(&queues->queues[i].bound, text, sizeof text),
+                     part == 0 ? queues->queues[i].length : queues->queues[i].max);
         }
     }
 }
 
 /* ---- each worker ------------------------------------------------------------------------------------------------- */
-
-static double cpu_seconds(uint64_t pid)
-{
-    char path[64], text[1024];
-    unsigned long user = 0, kernel = 0;
-    (void)snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return 0;
-    }
-    size_t length = fread(text, 1, sizeof text - 1, file);
-    text[length] = '\0';
-    (void)fclose(file);
-    const char *after_name = strrchr(text, ')'); /* the name may hold spaces */
-    if (after_name == NULL ||
-        sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2) {
-        return 0;
-    }
-    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static double resident_bytes(uint64_t pid)
-{
-    char path[64];
-    unsigned long pages = 0;
-    (void)snprintf(path, sizeof path, "/proc/%" PRIu64 "/statm", pid);
-    FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%*u %lu", &pages) != 1) {
-            pages = 0;
-        }
-        (void)fclose(file);
-    }
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
 
 static double heartbeat_age_s(const struct counters *counters)
 {
@@ -219,70 +181,83 @@ static void worker_counts(const struct scoreboard *board, size_t offset, const c
     }
 }
 
+static double cpu_seconds(const struct scoreboard *board, unsigned slot)
+{
+    return (double)counters_get(&board->samples[slot].cpu_us) / 1e6;
+}
+
+static double resident_bytes(const struct scoreboard *board, unsigned slot)
+{
+    return (double)counters_get(&board->samples[slot].resident_bytes);
+}
+
+static double heartbeat_age(const struct scoreboard *board, unsigned slot)
+{
+    return heartbeat_age_s(&board->workers[slot]);
+}
+
 static void worker_measures(const struct scoreboard *board, const char *name, const char *type, const char *help,
-                            double (*measure)(uint64_t pid), FILE *out)
+                            double (*measure)(const struct scoreboard *, unsigned), FILE *out)
 {
     head(out, name, type, help);
     for (unsigned i = 0; i < scoreboard_slots(board); i++) {
         const struct counters *counters = &board->workers[i];
         if (counters_get(&counters->pid) != 0) {
-            double value = measure != NULL ? measure(counters_get(&counters->pid)) : heartbeat_age_s(counters);
-            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %.15g\n", name, i, value);
+            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %.15g\n", name, i, measure(board, i));
         }
     }
 }
 
-static void write_workers(const struct metrics_view *view, FILE *out)
+static void write_workers(const struct scoreboard *board, FILE *out)
 {
 #define WRITE_WORKER_FIELD(field, name, type, help)                                                                    \
-    worker_counts(view->board, offsetof(struct counters, field), name, type, help, out);
+    worker_counts(board, offsetof(struct counters, field), name, type, help, out);
     WORKER_FIELDS(WRITE_WORKER_FIELD)
 #undef WRITE_WORKER_FIELD
-    worker_measures(view->board, "worker_cpu_seconds_total", "counter", "Processor time a worker has used.",
-                    cpu_seconds, out);
-    worker_measures(view->board, "worker_resident_memory_bytes", "gauge", "Memory a worker holds.", resident_bytes,
+    worker_measures(board, "worker_cpu_seconds_total", "counter", "Processor time a worker has used.", cpu_seconds,
                     out);
-    worker_measures(view->board, "worker_heartbeat_age_seconds", "gauge", "Since a worker's loop has last turned.",
-                    NULL, out);
+    worker_measures(board, "worker_resident_memory_bytes", "gauge", "Memory a worker holds.", resident_bytes, out);
+    worker_measures(board, "worker_heartbeat_age_seconds", "gauge", "Since a worker's loop has last turned.",
+                    heartbeat_age, out);
 }
 
-void metrics_write(const struct metrics_view *view, FILE *out)
+void metrics_write(const struct scoreboard *board, FILE *out)
 {
     struct counters total;
-    scoreboard_total(view->board, &total);
+    scoreboard_total(board, &total);
     write_build(out);
-    write_connections(&total, view, out);
+    write_connections(&total, board, out);
     write_logins(&total, out);
     write_channels(&total, out);
-    write_process(view, &total, out);
-    write_backlog(view, out);
-    write_workers(view, out);
+    write_process(board, &total, out);
+    write_backlog(board, out);
+    write_workers(board, out);
 }
 
 /* ---- alive, ready ------------------------------------------------------------------------------------------------ */
 
-const char *metrics_why_not_alive(const struct metrics_view *view)
+const char *metrics_why_not_alive(const struct scoreboard *board)
 {
-    for (unsigned i = 0; i < scoreboard_slots(view->board); i++) {
-        const struct counters *counters = &view->board->workers[i];
+    for (unsigned i = 0; i < scoreboard_slots(board); i++) {
+        const struct counters *counters = &board->workers[i];
         if (counters_get(&counters->pid) != 0 && counters_get(&counters->heartbeat_ns) != 0 &&
             heartbeat_age_s(counters) * (double)US_PER_S < (double)ALIVE_US) {
             return NULL;
         }
     }
-    return view->announced ? "no worker turns" : NULL; /* starting is not being dead */
+    return counters_get(&board->announced) != 0 ? "no worker turns" : NULL; /* starting is not being dead */
 }
 
-const char *metrics_why_not_ready(const struct metrics_view *view)
+const char *metrics_why_not_ready(const struct scoreboard *board)
 {
-    if (view->draining) {
+    if (counters_get(&board->draining) != 0) {
         return "draining";
     }
-    if (!view->announced) {
+    if (counters_get(&board->announced) == 0) {
         return "starting";
     }
-    if (metrics_why_not_alive(view) != NULL) {
+    if (metrics_why_not_alive(board) != NULL) {
         return "no worker turns";
     }
-    return scoreboard_connections(view->board) >= view->connections_max ? "full" : NULL;
+    return scoreboard_connections(board) >= counters_get(&board->connections_max) ? "full" : NULL;
 }

@@ -12,10 +12,12 @@
 
 #include "server/config.h"
 #include "server/figures/counters.h"
+#include "sshecho/net.h"
 
 #define SCOREBOARD_WORKERS (2 * CONFIG_WORKERS_MAX) /* a generation that serves, and one that comes or goes */
 #define SCOREBOARD_SOURCES 4096 /* source addresses one worker can count; more are admitted uncounted */
 #define SCOREBOARD_HELD_OFF 256
+#define SCOREBOARD_QUEUES 64 /* listening sockets */
 
 struct source_slot {
     _Atomic uint64_t key; /* 0: free */
@@ -28,12 +30,32 @@ struct held_off {
     _Atomic uint64_t until_ns; /* monotonic */
 };
 
+/* What the kernel says of a worker. */
+struct worker_sample {
+    _Atomic uint64_t cpu_us, resident_bytes;
+};
+
+struct accept_queue {
+    struct net_address bound;
+    uint64_t length, max;
+};
+
+struct accept_queues {
+    uint64_t count;
+    struct accept_queue queues[SCOREBOARD_QUEUES];
+};
+
 struct scoreboard {
     struct counters departed;
     struct held_off held_off[SCOREBOARD_HELD_OFF];
     _Atomic uint64_t slots; /* workers[] from here on are empty: who looks at all of them stops here */
     _Atomic uint64_t worker_restarts, reloads, reload_failures, started_unix_s;
-    _Atomic uint64_t log_lines_lost; /* of the master's own */
+    _Atomic uint64_t log_lines_lost;      /* of the master's own */
+    _Atomic uint64_t announced, draining; /* all workers have been up; a stop has been asked for */
+    _Atomic uint64_t connections_max;     /* what limits or file descriptors allow */
+    struct worker_sample samples[SCOREBOARD_WORKERS];
+    struct accept_queues queues[2]; /* one is being written while the other is read */
+    _Atomic uint64_t queues_half;   /* the one to read */
     /* written by every worker: ids of connections are unique over all workers of a run */
     alignas(COUNTERS_LINE_BYTES) _Atomic uint64_t next_connection;
     struct counters workers[SCOREBOARD_WORKERS];

@@ -1,7 +1,9 @@
 #include "server/process/generation.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "server/figures/metrics.h"
 #include "server/identity/algorithms.h"
 #include "server/process/sandbox.h"
 #include "server/process/selftest.h"
@@ -18,6 +20,7 @@ struct generation *generation_create(struct config *config, const struct generat
         return NULL;
     }
     generation->config = config;
+    generation->metrics_fd = -1;
     if (sandbox_check(config, error) != 0 || algorithms_narrow(config, error) != 0 ||
         hostkeys_load(&generation->keys, config, previous != NULL ? &previous->keys : NULL, error) != 0) {
         goto bad;
@@ -45,9 +48,33 @@ bad:
     return NULL;
 }
 
+int generation_open(struct generation *generation, const struct generation *previous, struct option_error *error)
+{
+    const struct config *config = generation->config;
+    if (config->metrics_listen != NULL) {
+        generation->metrics_fd =
+            metrics_open(config, previous != NULL ? previous->metrics_fd : -1,
+                         previous != NULL ? &previous->metrics_asked : NULL, &generation->metrics_asked, error);
+        if (generation->metrics_fd < 0) {
+            return -1;
+        }
+    }
+    return listeners_open(&generation->listeners, config, previous != NULL ? &previous->listeners : NULL, error);
+}
+
+void generation_close(struct generation *generation)
+{
+    listeners_close(&generation->listeners);
+    if (generation->metrics_fd >= 0) {
+        (void)close(generation->metrics_fd);
+        generation->metrics_fd = -1;
+    }
+}
+
 void generation_free(struct generation *generation)
 {
     if (generation != NULL) {
+        generation_close(generation);
         credentials_free(generation->credentials);
         hostkeys_free(&generation->keys);
         config_free(generation->config);

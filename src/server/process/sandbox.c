@@ -25,6 +25,9 @@
 #define USE_SECCOMP 1
 #endif
 
+/* Of the process that serves metrics: its clients, and a few of its own. */
+#define METRICS_FDS 64
+
 static int fail(struct option_error *error, const char *what)
 {
     (void)option_fail(error, NULL, "sandbox", "%s: %s", what, strerror(errno));
@@ -40,19 +43,19 @@ int sandbox_check(const struct config *config, struct option_error *error)
     return 0;
 }
 
-static int drop_root(const struct config *config, struct option_error *error)
+static int drop_root(const char *name, struct option_error *error)
 {
-    if (geteuid() != 0 || config->user == NULL) {
+    if (geteuid() != 0 || name == NULL) {
         return 0;
     }
-    const struct passwd *user = getpwnam(config->user);
+    const struct passwd *user = getpwnam(name);
     if (user == NULL) {
         errno = ENOENT;
-        return fail(error, config->user);
+        return fail(error, name);
     }
     if (setgroups(0, NULL) != 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) != 0 ||
         setresuid(user->pw_uid, user->pw_uid, user->pw_uid) != 0) {
-        return fail(error, "cannot become the user of the workers");
+        return fail(error, "cannot become the user of workers and metrics");
     }
     return 0;
 }
@@ -111,26 +114,40 @@ static const int allowed_calls[] = {
     SCMP_SYS(newfstatat),
 };
 
-static int filter_system_calls(struct option_error *error)
+/* What answering a scrape needs: its own sockets and memory, nothing that makes or opens anything. */
+static const int metrics_calls[] = {
+    SCMP_SYS(accept4),        SCMP_SYS(accept),          SCMP_SYS(close),        SCMP_SYS(read),
+    SCMP_SYS(write),          SCMP_SYS(writev),          SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto),         SCMP_SYS(sendmsg),         SCMP_SYS(shutdown),     SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockopt),     SCMP_SYS(getsockname),     SCMP_SYS(getpeername),  SCMP_SYS(fcntl),
+    SCMP_SYS(poll),           SCMP_SYS(ppoll),           SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_ctl),      SCMP_SYS(clock_gettime),   SCMP_SYS(gettimeofday), SCMP_SYS(time),
+    SCMP_SYS(getpid),         SCMP_SYS(gettid),          SCMP_SYS(futex),        SCMP_SYS(brk),
+    SCMP_SYS(munmap),         SCMP_SYS(mremap),          SCMP_SYS(madvise),      SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit),         SCMP_SYS(exit_group),
+    SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
+};
+
+static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = filter == NULL ? -ENOMEM : 0;
-    for (size_t i = 0; rc == 0 && i < sizeof allowed_calls / sizeof allowed_calls[0]; i++) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
         if (rc == -EDOM || rc == -EINVAL) {
             rc = 0; /* not a call of this architecture */
         }
     }
-    /* memory, but never executable */
-    static const int mapping_calls[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
-    for (size_t i = 0; rc == 0 && i < sizeof mapping_calls / sizeof mapping_calls[0]; i++) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, mapping_calls[i], 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)PROT_EXEC, 0));
-    }
-    if (rc == 0) { /* abort(3), and nobody else's threads: other workers run as the same user */
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)); /* the 0: for clang, which misses it */
-    }
+    return rc;
+}
+
+/* Memory, but never executable. */
+static int allow_mapping(scmp_filter_ctx filter, int call)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)PROT_EXEC, 0));
+}
+
+static int load(scmp_filter_ctx filter, int rc, struct option_error *error)
+{
     if (rc == 0) {
         rc = seccomp_load(filter);
     }
@@ -141,8 +158,40 @@ static int filter_system_calls(struct option_error *error)
     }
     return 0;
 }
+
+static int filter_metrics(struct option_error *error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = filter == NULL ? -ENOMEM : allow(filter, metrics_calls, sizeof metrics_calls / sizeof metrics_calls[0]);
+    if (rc == 0) { /* no mprotect: the scoreboard stays read-only */
+        rc = allow_mapping(filter, SCMP_SYS(mmap));
+    }
+    return load(filter, rc, error);
+}
+
+static int filter_system_calls(struct option_error *error)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int rc = filter == NULL ? -ENOMEM : allow(filter, allowed_calls, sizeof allowed_calls / sizeof allowed_calls[0]);
+    if (rc == 0) {
+        rc = allow_mapping(filter, SCMP_SYS(mmap));
+    }
+    if (rc == 0) {
+        rc = allow_mapping(filter, SCMP_SYS(mprotect));
+    }
+    if (rc == 0) { /* abort(3), and nobody else's threads: other workers run as the same user */
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)); /* the 0: for clang, which misses it */
+    }
+    return load(filter, rc, error);
+}
 #else
 static int filter_system_calls(struct option_error *error)
+{
+    (void)error;
+    return 0;
+}
+static int filter_metrics(struct option_error *error)
 {
     (void)error;
     return 0;
@@ -180,6 +229,30 @@ int sandbox_limit_master(struct option_error *error)
     return 0;
 }
 
+/* Of root nothing stays, also where no user is named. */
+static int drop_capabilities(struct option_error *error)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    return syscall(SYS_capset, &header, none) == 0 ? 0 : fail(error, "capset");
+}
+
+/* Becomes `user` if we are root; ends with the master, also with one that has ended already. */
+static int become_nobody(const char *user, pid_t master, struct option_error *error)
+{
+    if (drop_root(user, error) != 0 || drop_capabilities(error) != 0) {
+        return -1;
+    }
+    /* A worker without a master drains and goes; set here, because changing the user clears it. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0) {
+        return fail(error, "prctl");
+    }
+    if (getppid() != master) { /* it went before we asked to be told */
+        (void)raise(SIGTERM);
+    }
+    return 0;
+}
+
 int sandbox_enter(const struct config *config, pid_t master, struct option_error *error)
 {
     struct rlimit none = {0, 0};
@@ -192,15 +265,20 @@ int sandbox_enter(const struct config *config, pid_t master, struct option_error
     if (setrlimit(RLIMIT_CORE, &none) != 0 || (space_bytes != 0 && setrlimit(RLIMIT_AS, &space) != 0)) {
         return fail(error, "setrlimit");
     }
-    if (drop_root(config, error) != 0) {
+    if (become_nobody(config->user, master, error) != 0) {
         return -1;
     }
-    /* A worker without a master drains and goes; set here, because changing the user clears it. */
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0) {
-        return fail(error, "prctl");
-    }
-    if (getppid() != master) { /* it went before we asked to be told */
-        (void)raise(SIGTERM);
-    }
     return config->sandbox ? filter_system_calls(error) : 0;
+}
+
+int sandbox_enter_metrics(const char *user, bool filter, pid_t master, struct option_error *error)
+{
+    struct rlimit none = {0, 0}, few = {METRICS_FDS, METRICS_FDS};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0) {
+        return fail(error, "setrlimit");
+    }
+    if (become_nobody(user, master, error) != 0) {
+        return -1;
+    }
+    return filter ? filter_metrics(error) : 0;
 }

@@ -14,6 +14,8 @@
 /* Worker: all of the above; ends with its master, also with one that has ended already. Returns 0, or -1 with *error.
  */
 int sandbox_enter(const struct config *config, pid_t master, struct option_error *error);
+/* The process that serves metrics: nothing of root, few descriptors, and with `filter` hardly a system call. */
+int sandbox_enter_metrics(const char *user, bool filter, pid_t master, struct option_error *error);
 /* Master: keeps, of root's powers, those it needs for reloads and for its workers: to read and write its files, to bind
  * low ports, to make processes of another user and to signal them. No-op for others. Returns 0, or -1 with *error. */
 int sandbox_limit_master(struct option_error *error);
