@@ -65,6 +65,11 @@ int generation_open(struct generation *generation, const struct generation *prev
 void generation_close(struct generation *generation)
 {
     listeners_close(&generation->listeners);
+    generation_close_metrics(generation);
+}
+
+void generation_close_metrics(struct generation *generation)
+{
     if (generation->metrics_fd >= 0) {
         (void)close(generation->metrics_fd);
         generation->metrics_fd = -1;

@@ -30,6 +30,7 @@ struct generation *generation_create(struct config *config, const struct generat
 int generation_open(struct generation *generation, const struct generation *previous, struct option_error *error);
 /* Closes them: this process accepts nothing of this generation any more. */
 void generation_close(struct generation *generation);
+void generation_close_metrics(struct generation *generation);
 void generation_free(struct generation *generation);
 /* The host keys, and what somebody should know of this libssh. */
 void generation_log(const struct generation *generation);

@@ -44,6 +44,10 @@ static void become_worker(struct master *m, unsigned slot)
     ev_child_stop(m->loop, &m->child);
     notify_forked();
     log_forked();
+    if (m->previous != NULL) {
+        generation_close(m->previous);
+    }
+    generation_close_metrics(m->generation);
     ev_loop_fork(m->loop);
     ev_break(m->loop, EVBREAK_ALL);
     m->is_worker = true;
@@ -228,13 +232,6 @@ static int run_as_worker(struct master *m)
 {
     const struct generation *generation = m->generation;
     ev_loop_destroy(m->loop);
-    if (m->previous != NULL) {
-        generation_close(m->previous);
-    }
-    if (m->generation->metrics_fd >= 0) {
-        (void)close(m->generation->metrics_fd);
-        m->generation->metrics_fd = -1;
-    }
     struct worker_setup setup = {.config = generation->config,
                                  .credentials = generation->credentials,
                                  .keys = &generation->keys,
