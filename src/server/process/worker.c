@@ -12,7 +12,7 @@
 #include "server/entry/accept.h"
 #include "server/identity/algorithms.h"
 #include "server/process/sandbox.h"
-#include "server/session/connection.h"
+#include "server/session/connection_set.h"
 #include "sshecho/log.h"
 
 /* Fewer connections than this leave nothing behind that is worth a walk through the heap. */

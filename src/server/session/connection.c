@@ -10,13 +10,9 @@
 
 #include "server/identity/algorithms.h"
 #include "server/session/answers.h"
-#include "server/session/disturb.h"
 #include "server/session/farewell.h"
 #include "server/session/login.h"
 #include "sshecho/log.h"
-
-/* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
-#define REAP_TURN_US (2 * US_PER_MS)
 
 /* The one setter. Returns false, and changes nothing, for a transition that cannot be. */
 static bool set_phase(struct connection *c, enum phase phase)
@@ -87,7 +83,7 @@ static void on_status(void *user, float status)
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         deadline_rekeying(&c->deadline, false, mono_now());
-        disturb_after_rekey(c);
+        disturb_after_rekey(&c->disturb);
         counters_add(&c->set->counters->rekeys, 1);
         if (!rekey_done(&c->rekey, bytes_in, bytes_out, mono_now())) {
             connection_close(c, REASON_RATE);
@@ -120,6 +116,27 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
 static void on_violation(void *data, enum close_reason reason)
 {
     connection_close(data, reason);
+}
+
+static void on_reset_wanted(void *data)
+{
+    struct connection *c = data;
+    disturb_reset(&c->disturb);
+    c->no_farewell = true;
+    connection_close(c, REASON_TEST_BENCH);
+}
+
+static void on_rekey_wanted(void *data, uint64_t bytes)
+{
+    struct connection *c = data;
+    disturb_rekey_every(&c->disturb, bytes);
+    rekey_every(&c->rekey, bytes);
+}
+
+static void on_wake_wanted(void *data, int64_t us)
+{
+    struct connection *c = data;
+    disturb_wake_after(&c->disturb, us);
 }
 
 static bool on_request_allowed(void *data)
@@ -290,9 +307,11 @@ static void begin_session(struct connection *c, ssh_session session)
                                     .counters = c->set->counters,
                                     .connection_id = c->id,
                                     .violated = on_violation,
+                                    .reset = on_reset_wanted,
+                                    .rekey_every = on_rekey_wanted,
+                                    .wake_after = on_wake_wanted,
                                     .request_allowed = on_request_allowed,
                                     .data = c};
-    disturb_grant(&c->host);
     token_bucket_init(&c->opens, config->channel_open_rate, 1);
     token_bucket_init(&c->requests, config->request_rate, 1);
     rekey_init(&c->rekey, config, c->accepted_at);
@@ -345,7 +364,6 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->source = admission_source_key(peer);
     c->accepted_at = mono_now();
     c->kex_us = c->login_us = -1;
-    disturb_init(c);
     counters_set(&set->counters->last_source, c->source);
     if (pump_open(&c->pump, set->loop, session, fd, &pump_owner, c) != 0) {
         goto bad;
@@ -353,6 +371,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     char text[NET_ADDRESS_TEXT_MAX];
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
     deadline_begin(&c->deadline, set->loop, set->config, c->accepted_at, on_expired, c);
+    disturb_init(&c->disturb, &c->pump, set->config->rekey_interval_us);
     link_connection(c);
     begin_session(c, session);
     return c;
@@ -368,21 +387,35 @@ bad:
 /* ---- destruction
  * ------------------------------------------------------------------------------------------------------- */
 
-static void connection_destroy(struct connection *c)
+void connection_destroy(struct connection *c)
 {
     struct connection_set *set = c->set;
     deadline_end(&c->deadline);
-    ev_timer_stop(set->loop, &c->wake);
+    disturb_end(&c->disturb);
     counters_add(&set->counters->closed[c->reason], 1);
     counters_add(&set->counters->wire_bytes_in, pump_wire_in(&c->pump));
     counters_add(&set->counters->wire_bytes_out, pump_wire_out(&c->pump));
     counters_sub(&set->counters->held_bytes, c->held_reported);
     counters_sub(&set->counters->pending_bytes, c->pending_reported);
     if (log_enabled(LOG_INFO)) {
-        farewell_log(c);
+        farewell_log(&(struct farewell){.session = c->pump.session,
+                                        .id = c->id,
+                                        .peer = &c->peer,
+                                        .reason = c->reason,
+                                        .phase = c->phase_before_close,
+                                        .accepted_at = c->accepted_at,
+                                        .kex_us = c->kex_us,
+                                        .login_us = c->login_us,
+                                        .channels = &c->host,
+                                        .rekeys = c->rekey.count,
+                                        .user = c->user,
+                                        .method = c->method,
+                                        .client_version = c->client_version});
     }
     channels_destroy_all(&c->host);
-    farewell_say(c);
+    if (!c->no_farewell) {
+        farewell_say(&c->pump, c->reason);
+    }
     pump_close(&c->pump);
     if (c->previous != NULL) {
         c->previous->next = c->next;
@@ -400,89 +433,4 @@ static void connection_destroy(struct connection *c)
     free(c->keyboard_user);
     free(c->client_version);
     free(c);
-}
-
-static void destroy_first_doomed(struct connection_set *set)
-{
-    struct connection *c = set->first_doomed;
-    set->first_doomed = c->next_doomed;
-    if (set->first_doomed == NULL) {
-        set->last_doomed = NULL;
-    }
-    connection_destroy(c);
-}
-
-static void reap(struct ev_loop *loop, ev_prepare *reaper, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct connection_set *set = reaper->data;
-    if (set->first_doomed == NULL) {
-        return;
-    }
-    mono_time began = mono_now();
-    do {
-        destroy_first_doomed(set);
-    } while (set->first_doomed != NULL && mono_us_between(began, mono_now()) < REAP_TURN_US);
-    if (set->first_doomed != NULL) {
-        ev_idle_start(set->loop, &set->more_to_reap);
-    } else {
-        ev_idle_stop(set->loop, &set->more_to_reap);
-    }
-    set->closed(set->data);
-}
-
-static void on_more_to_reap(struct ev_loop *loop, ev_idle *idle, int revents)
-{
-    (void)loop;
-    (void)idle;
-    (void)revents; /* that the loop does not wait is all */
-}
-
-/* ---- the set ------------------------------------------------------------------------------------------------------
- */
-
-int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
-                        const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot)
-{
-    set->loop = loop;
-    set->config = config;
-    set->credentials = credentials;
-    set->bind = bind;
-    set->board = board;
-    set->slot = slot;
-    set->counters = &board->workers[slot];
-    answers_begin();
-    ev_prepare_init(&set->reaper, reap);
-    set->reaper.data = set;
-    ev_idle_init(&set->more_to_reap, on_more_to_reap);
-    ev_prepare_start(loop, &set->reaper);
-    return 0;
-}
-
-void connection_set_drain(struct connection_set *set)
-{
-    set->draining = true;
-    for (struct connection *c = set->first; c != NULL; c = c->next) {
-        if (c->phase == PHASE_OPEN && c->host.first == NULL && c->host.opened_count > 0) {
-            connection_close(c, REASON_DRAIN);
-        }
-    }
-}
-
-void connection_set_close_all(struct connection_set *set, enum close_reason reason)
-{
-    for (struct connection *c = set->first; c != NULL; c = c->next) {
-        connection_close(c, reason);
-    }
-}
-
-void connection_set_destroy(struct connection_set *set)
-{
-    connection_set_close_all(set, REASON_DRAIN);
-    while (set->first_doomed != NULL) {
-        destroy_first_doomed(set);
-    }
-    ev_idle_stop(set->loop, &set->more_to_reap);
-    ev_prepare_stop(set->loop, &set->reaper);
 }

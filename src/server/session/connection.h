@@ -3,9 +3,8 @@
  *
  * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), deadlines, channels.
  * connection_create makes it, the set's reaper destroys it, at any stage. Closing is a request: connection_close marks,
- * stops and queues; freeing happens in the loop, never inside a callback, and a bounded time of it in each turn: should
- * tens of thousands end at once, the loop still turns. Knows channels, auth, pump and counters; not the worker: it
- * speaks upwards through the callbacks of its set.
+ * stops and queues; freeing happens in the loop, never inside a callback (connection_set.h). Knows channels, auth, pump
+ * and counters; not the worker: it speaks upwards through the callbacks of its set.
  */
 #ifndef SERVER_SESSION_CONNECTION_H
 #define SERVER_SESSION_CONNECTION_H
@@ -20,6 +19,7 @@
 #include "server/figures/scoreboard.h"
 #include "server/session/credentials.h"
 #include "server/session/deadline.h"
+#include "server/session/disturb.h"
 #include "server/session/phase.h"
 #include "server/session/rekey.h"
 #include "sshecho/clock.h"
@@ -53,7 +53,7 @@ struct connection {
     struct ssh_callbacks_struct session_callbacks;
     struct deadline deadline;
     struct rekey rekey;
-    ev_timer wake; /* test bench: a turn is due */
+    struct disturb disturb;
     struct net_address peer;
     uint64_t id, source;
     bool source_counted; /* the table of sources had room for it */
@@ -68,27 +68,18 @@ struct connection {
     bool heard;             /* a callback of ours knows the request that libssh is working on */
     struct token_bucket opens, requests;
     bool no_farewell;   /* a reset says nothing */
-    bool rekey_forced;  /* test bench: the re-key interval is to be put back after the next one */
     const char *method; /* that logged in; static */
     char *user;
     char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
     char *client_version;
 };
 
-int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
-                        const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot);
-
 /* Takes over fd in any case. NULL when libssh or memory would not have it (fd is closed). */
 struct connection *connection_create(struct connection_set *set, int fd, const struct net_address *peer);
 /* Marks and queues; the first reason stays. */
 void connection_close(struct connection *connection, enum close_reason reason);
 
-/* From now on a connection whose last channel has ended is closed, at once where that has happened already. One that
- * has not opened a channel yet (it came just before) may still do so. */
-void connection_set_drain(struct connection_set *set);
-/* Queues all that is left. */
-void connection_set_close_all(struct connection_set *set, enum close_reason reason);
-/* Destroys everything now; after the loop has ended. */
-void connection_set_destroy(struct connection_set *set);
+/* Says farewell, closes and frees: only for the set that it belongs to, from the loop. */
+void connection_destroy(struct connection *connection);
 
 #endif

@@ -2,68 +2,60 @@
 
 #include <sys/socket.h>
 
-static void on_reset(void *data)
+void disturb_reset(struct disturb *disturb)
 {
-    struct connection *c = data;
     struct linger now = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(c->pump.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    c->no_farewell = true;
-    connection_close(c, REASON_TEST_BENCH);
+    (void)setsockopt(disturb->pump->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 /* libssh has no call for it, but looks at the re-key interval with every packet; one that has never been set is long
  * over. The byte limit takes hold with the new keys. */
-static void on_rekey(void *data, uint64_t bytes)
+void disturb_rekey_every(struct disturb *disturb, uint64_t bytes)
 {
-    struct connection *c = data;
     uint32_t second = 1;
-    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_DATA, &bytes);
-    (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &second);
-    c->rekey_forced = true;
-    rekey_every(&c->rekey, bytes);
+    (void)ssh_options_set(disturb->pump->session, SSH_OPTIONS_REKEY_DATA, &bytes);
+    (void)ssh_options_set(disturb->pump->session, SSH_OPTIONS_REKEY_TIME, &second);
+    disturb->rekey_forced = true;
+}
+
+void disturb_after_rekey(struct disturb *disturb)
+{
+    if (disturb->rekey_forced) {
+        uint32_t seconds = (uint32_t)(disturb->rekey_interval_us / 1000000);
+        (void)ssh_options_set(disturb->pump->session, SSH_OPTIONS_REKEY_TIME, &seconds);
+        disturb->rekey_forced = false;
+    }
 }
 
 static void on_wake_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
-    struct connection *c = timer->data;
-    if (c->phase != PHASE_CLOSING) {
-        pump_turn(&c->pump);
-    }
+    struct disturb *disturb = timer->data;
+    pump_turn(disturb->pump);
 }
 
-static void on_wake(void *data, int64_t us)
+void disturb_wake_after(struct disturb *disturb, int64_t us)
 {
-    struct connection *c = data;
+    struct ev_loop *loop = disturb->pump->loop;
     double seconds = (double)us / 1e6;
-    if (ev_is_active(&c->wake) && ev_timer_remaining(c->set->loop, &c->wake) <= seconds) {
+    if (ev_is_active(&disturb->wake) && ev_timer_remaining(loop, &disturb->wake) <= seconds) {
         return;
     }
-    ev_now_update(c->set->loop);
-    ev_timer_stop(c->set->loop, &c->wake);
-    ev_timer_set(&c->wake, seconds, 0.0);
-    ev_timer_start(c->set->loop, &c->wake);
+    ev_now_update(loop);
+    ev_timer_stop(loop, &disturb->wake);
+    ev_timer_set(&disturb->wake, seconds, 0.0);
+    ev_timer_start(loop, &disturb->wake);
 }
 
-void disturb_init(struct connection *c)
+void disturb_init(struct disturb *disturb, struct pump *pump, uint64_t rekey_interval_us)
 {
-    ev_timer_init(&c->wake, on_wake_timer, 0.0, 0.0);
-    c->wake.data = c;
+    *disturb = (struct disturb){.pump = pump, .rekey_interval_us = rekey_interval_us};
+    ev_timer_init(&disturb->wake, on_wake_timer, 0.0, 0.0);
+    disturb->wake.data = disturb;
 }
 
-void disturb_grant(struct channel_host *host)
+void disturb_end(struct disturb *disturb)
 {
-    host->reset = on_reset;
-    host->rekey_every = on_rekey;
-    host->wake_after = on_wake;
-}
-
-void disturb_after_rekey(struct connection *c)
-{
-    if (c->rekey_forced) {
-        uint32_t seconds = (uint32_t)(c->set->config->rekey_interval_us / 1000000);
-        (void)ssh_options_set(c->pump.session, SSH_OPTIONS_REKEY_TIME, &seconds);
-        c->rekey_forced = false;
-    }
+    ev_timer_stop(disturb->pump->loop, &disturb->wake);
 }

@@ -4,35 +4,34 @@
 
 #include "sshecho/log.h"
 
-void farewell_log(struct connection *c)
+void farewell_log(const struct farewell *farewell)
 {
-    const char *error = ssh_get_error(c->pump.session);
+    ssh_session session = farewell->session;
+    const struct channel_host *channels = farewell->channels;
+    const char *error = ssh_get_error(session);
+    const char *banner = farewell->client_version != NULL ? farewell->client_version : ssh_get_clientbanner(session);
     char text[NET_ADDRESS_TEXT_MAX];
-    const char *banner = c->client_version;
-    ssh_session session = c->pump.session;
-    if (banner == NULL) {
-        banner = ssh_get_clientbanner(session);
-    }
-    bool failed = c->reason == REASON_PROTOCOL || c->reason == REASON_RESET;
-    if (c->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
+    bool failed = farewell->reason == REASON_PROTOCOL || farewell->reason == REASON_RESET;
+    if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
         /* libssh closes the socket and then complains about that instead of the cause */
         error = "refused by libssh: malformed message, or no algorithm in common";
     }
-    log_line(LOG_INFO, "close", log_u64("conn", c->id), log_str("peer", net_print(&c->peer, text, sizeof text)),
-             log_str("reason", counters_close_name(c->reason)), log_str("phase", phase_name(c->phase_before_close)),
-             log_f64("duration_s", mono_s_between(c->accepted_at, mono_now())),
-             log_f64("kex_ms", c->kex_us < 0 ? -1.0 : (double)c->kex_us / 1000.0),
-             log_f64("handshake_ms", c->login_us < 0 ? -1.0 : (double)c->login_us / 1000.0),
-             log_u64("bytes_in", c->host.bytes_in), log_u64("bytes_out", c->host.bytes_out),
-             log_u64("echoes", c->host.echoes), log_u64("channels", c->host.opened_count),
-             log_u64("rekeys", c->rekey.count), log_str("user", c->user), log_str("method", c->method),
+    log_line(LOG_INFO, "close", log_u64("conn", farewell->id),
+             log_str("peer", net_print(farewell->peer, text, sizeof text)),
+             log_str("reason", counters_close_name(farewell->reason)), log_str("phase", phase_name(farewell->phase)),
+             log_f64("duration_s", mono_s_between(farewell->accepted_at, mono_now())),
+             log_f64("kex_ms", farewell->kex_us < 0 ? -1.0 : (double)farewell->kex_us / 1000.0),
+             log_f64("handshake_ms", farewell->login_us < 0 ? -1.0 : (double)farewell->login_us / 1000.0),
+             log_u64("bytes_in", channels->bytes_in), log_u64("bytes_out", channels->bytes_out),
+             log_u64("echoes", channels->echoes), log_u64("channels", channels->opened_count),
+             log_u64("rekeys", farewell->rekeys), log_str("user", farewell->user), log_str("method", farewell->method),
              log_str("client", banner), log_str("kex", ssh_get_kex_algo(session)),
              log_str("cipher", ssh_get_cipher_in(session)), log_str("mac", ssh_get_hmac_in(session)),
              log_str("error", failed ? error : ""));
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */
-void farewell_say(struct connection *c)
+void farewell_say(struct pump *pump, enum close_reason reason)
 {
     static const char *const words[CLOSE_REASON_COUNT] = {
         [REASON_PROTOCOL] = "protocol error",
@@ -50,10 +49,10 @@ void farewell_say(struct connection *c)
         [REASON_TEST_BENCH] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
-    if (c->no_farewell || words[c->reason] == NULL || !pump_is_alive(&c->pump) || !pump_enter(&c->pump)) {
+    if (words[reason] == NULL || !pump_is_alive(pump) || !pump_enter(pump)) {
         return;
     }
-    (void)ssh_session_set_disconnect_message(c->pump.session, words[c->reason]);
-    ssh_disconnect(c->pump.session);
-    pump_leave(&c->pump);
+    (void)ssh_session_set_disconnect_message(pump->session, words[reason]);
+    ssh_disconnect(pump->session);
+    pump_leave(pump);
 }
