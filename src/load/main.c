@@ -150,7 +150,7 @@ static int start(int argc, char **argv)
         code = complain(EXIT_USAGE, error.text);
         goto out;
     }
-    code = load(&settings, gates, argc, argv);
+    code = settings.options.repeat > 1 ? repeat_run(&settings.options, argc, argv) : load(&settings, gates, argc, argv);
 out:
     free(gates);
     free(targets.items);

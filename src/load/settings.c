@@ -136,6 +136,9 @@ static const struct option_spec specs[] = {
      OUTPUT, 0},
     {"percentiles", 0, OPTION_STRING, AT(percentiles), 0, 0, "50,90,99,99.9", NULL, "LIST",
      "Percentiles that the report shows, up to eight.", OUTPUT, 0},
+    {"repeat", 0, OPTION_COUNT, AT(repeat), 1, 1000, "1", NULL, "N",
+     "Run so often, and report median and 95 % interval of each figure; --json FILE then writes FILE-1, FILE-2, ...",
+     OUTPUT, OPTION_COMMAND_LINE},
     {"fail-if", 0, OPTION_STRING_LIST, AT(fail_if), 0, 0, NULL, NULL, "CONDITION",
      "Exit with 99 when this holds, e.g. 'p99 > 5ms', 'errors > 0', 'rate < 1000'; repeatable.", OUTPUT, 0},
     {"log-level", 0, OPTION_CHOICE, AT(log_level), 0, 0, "warn", level_names, "LEVEL",
@@ -162,7 +165,8 @@ const struct option_table load_option_table = {
     .count = sizeof specs / sizeof specs[0],
     .program = "sshload",
     .usage = "sshload [OPTION]... [USER@]HOST[:PORT]...\n"
-             "       sshload compare A.json B.json [--tolerance PERCENT]\n"
+             "       sshload ab -n N [OPTION]... TARGET_A TARGET_B\n"
+             "       sshload compare A.json... -- B.json... [--tolerance PERCENT]\n"
              "       sshload merge FILE.json... [--json FILE]\n"
              "       sshload plot FILE.json... -o OUT.svg|OUT.png",
 };

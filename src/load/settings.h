@@ -49,6 +49,7 @@ struct load_options {
     uint64_t interval_us;
     bool progress, quiet;
     char *json, *hdr, *label, *percentiles;
+    uint64_t repeat;
     struct string_list fail_if;
     unsigned log_level, log_format;
     bool batching, crypto_shortcuts;

@@ -3,6 +3,7 @@
 #include "fuzz_files.h"
 
 #include "load/result/report.h"
+#include "load/tools/sets.h"
 #include "load/tools/tools.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,7 +45,8 @@ static void use(struct result *result, FILE *nowhere)
     (void)result_adds_up(result);
     (void)result_is_bad(result);
     report_print(result, nowhere);
-    if (compare_results(result, &copy, 0.1, nowhere) != 0) {
+    struct sets_rules rules = {.tolerance = 0.1};
+    if (sets_compare(&(struct run_set){result, 1}, &(struct run_set){&copy, 1}, &rules, nowhere, NULL) != 0) {
         abort();
     }
     if (merge_matches(result, &copy, reason, sizeof reason)) {

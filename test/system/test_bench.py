@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -155,3 +156,62 @@ def running_in(directory):
             if str(directory) in line:
                 found.append(line)
     return found
+
+
+def test_bench_ab_judges_by_sshload(directory, tmp_path):
+    path = tmp_path / "ab.json"
+    options = ["--runs", "4", "--duration", "0.2", "--b-option", "batch-io=no", "--json", str(path)]
+    out = finished(bench("bench-ab", directory, *options, "--", "-m", "ping", "-c", "4"))
+    result = json.loads(path.read_text())
+    assert result["compare"]["schema"] == "sshload-compare/1" and result["compare"]["runs"] == {"a": 4, "b": 4}
+    assert set(result["ratio"]) == {"us_per_echo", "echoes_per_s", "p99"}
+    assert "95 % interval" in out and not left_behind(directory)
+
+
+def test_bench_load_names_both_costs(tmp_path):
+    path = tmp_path / "load.json"
+    command = [str(SCRIPTS / "bench-load"), "--build", str(harness.BUILD), "--seconds", "0.3", "--sessions", "50"]
+    for only in ("connect", "slip", "hold"):
+        out = finished(
+            subprocess.Popen(
+                [*command, "--runs", "1", "--only", only, "--json", str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        (run,) = json.loads(path.read_text())
+        if only == "connect":
+            assert run["server"] > 0 and run["sshload"] > 0 and run["ratio"] > 0 and "ratio" in out
+        elif only == "slip":
+            assert run["slip_us"]["count"] > 0
+        else:
+            assert run["sessions"] == 50 and run["kib_each"] > 0
+
+
+@pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="no haproxy here")
+def test_bench_balancer_measures_both_ways(directory, tmp_path):
+    path = tmp_path / "balancer.json"
+    finished(bench("bench-balancer", directory, "--only", "ping", "--json", str(path)), timeout=90)
+    records = json.loads(path.read_text())["records"]
+    assert len({run["server"] for run in records}) >= 2 and all(run["failure"] is None for run in records), records
+
+
+def test_soak_in_short(tmp_path):
+    csv = tmp_path / "soak.csv"
+    process = subprocess.Popen(
+        [str(SCRIPTS / "soak"), "--minutes", "0.2", "--scale", "0.5", "--csv", str(csv)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "BUILD": str(harness.BUILD)},
+    )
+    out, _ = process.communicate(timeout=90)
+    assert process.returncode == (0 if out.rstrip().endswith("PASS") else 1), out
+    failures = [line for line in out.splitlines() if line.startswith("failure: ")]
+    assert all("grew by" in line for line in failures), out  # a slope takes longer than this to be no noise
+    assert "sshload stay" in out and "most connections seen at once" in out, out
+    lines = csv.read_text().splitlines()
+    assert lines[0].startswith("seconds,master rss_kib") and len(lines) > 5

@@ -1,5 +1,6 @@
-"""compare, merge, plot, and a run that is spread over several processes."""
+"""compare, ab, merge, plot, and a run that is spread over several processes."""
 
+import contextlib
 import json
 import random
 import select
@@ -42,16 +43,162 @@ def worsened(path, factor):
     return copy
 
 
-def test_compare(results):
+def test_one_run_each_cannot_tell(results):
     few, _ = results
-    same = run_tool("compare", few, few)
-    assert same.returncode == 0 and "regression" not in same.stdout
-    worse = worsened(few, 1.5)
-    done = run_tool("compare", few, worse)
-    assert done.returncode == 99
-    assert [line for line in done.stdout.splitlines() if "latency p99 " in line and "regression" in line]
-    assert run_tool("compare", few, worse, "--tolerance", "60%").returncode == 0
-    assert run_tool("compare", worse, few).returncode == 0
+    for other in (few, worsened(few, 1.5)):
+        done = run_tool("compare", "--force", few, other)
+        assert done.returncode == 0, done
+        verdicts = [line for line in done.stdout.splitlines() if "service time p99 " in line]
+        assert verdicts and verdicts[0].endswith("cannot tell")
+        assert "worse" not in done.stdout and "1 run against 1 cannot tell a change from chance" in done.stdout
+
+
+def copies(path, count, factor):
+    """Results of a set: the same run, with latencies that differ a little from run to run."""
+    made = []
+    for i in range(count):
+        copy = worsened(path, factor * (1 + 0.01 * (i % 3)))
+        made.append(copy.rename(path.with_name(f"set-{factor}-{i}.json")))
+    return made
+
+
+def test_compare_sets(results, tmp_path):
+    few, _ = results
+    a, b, worse = copies(few, 5, 1.0), copies(few, 6, 1.001), copies(few, 5, 1.5)
+    done = run_tool("compare", "--force", *a, "--", *b)
+    assert done.returncode == 0, done
+    lines = {line[:18].strip(): line for line in done.stdout.splitlines()}
+    assert lines["service time p99"].endswith("same") and lines["errors"].endswith("same")
+    done = run_tool("compare", "--force", *a, "--", *worse, "--json", tmp_path / "c.json")
+    assert done.returncode == 99, done
+    figures = {each["figure"]: each for each in json.loads((tmp_path / "c.json").read_text())["figures"]}
+    p50 = figures["service time p50"]
+    assert p50["verdict"] == "worse" and 1.4 < p50["low"] <= p50["ratio"] <= p50["high"] < 1.6
+    assert figures["service time p99.9"]["verdict"] == ""  # shown, not judged
+    assert run_tool("compare", "--force", "--tolerance", "60%", *a, "--", *worse).returncode == 0
+    done = run_tool("compare", "--force", *worse, "--", *a)
+    assert done.returncode == 0 and "better" in done.stdout
+    assert run_tool("compare", "--paired", *a, "--", *b).returncode == 2
+
+
+def changed(path, name, **changes):
+    result = json.loads(path.read_text())
+    for where, value in changes.items():
+        inner = result
+        *parts, last = where.split("__")
+        for part in parts:
+            inner = inner[part]
+        inner[last] = value
+    copy = path.with_name(name)
+    copy.write_text(json.dumps(result))
+    return copy
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"interrupted": True}, "interrupted"),
+        ({"summary__unfinished": 3, "summary__started": 1_000_003}, "unfinished"),
+        ({"generator__busiest_thread_cpu": 0.99}, "client-bound"),
+        ({"summary__started": 0}, "nothing was measured"),
+    ],
+)
+def test_runs_that_say_little_are_left_out_by_name(results, changes, why):
+    quiet = changed(results[0], "quiet.json", generator__busiest_thread_cpu=0.1)
+    bad = changed(quiet, "bad.json", **changes)
+    done = run_tool("compare", quiet, bad)
+    assert done.returncode == 2 and f"{bad} is left out: {why}" in done.stderr and done.stdout == "", done
+    done = run_tool("compare", quiet, "--", quiet, bad)
+    assert done.returncode == 0 and "left out" in done.stderr, done
+    assert run_tool("compare", "--force", quiet, bad).returncode == 0
+
+
+def test_runs_that_differ_in_options_are_refused(results):
+    few, many = results
+    done = run_tool("compare", few, many)
+    assert done.returncode == 2 and "connections is 6, not 2" in done.stderr, done
+    done = run_tool("compare", "--force", "--differing", few, many)
+    assert done.returncode == 0, done
+    done = run_tool("compare", "--differing", few, many, "--", few)  # within a side they never may
+    assert done.returncode == 2 and "connections is 6, not 2" in done.stderr, done
+
+
+AB = ["ab", "-n", 4, "--force", "-d", "100ms", "-c", 1]
+
+
+def test_ab_takes_turns_in_balanced_order(serve, tmp_path):
+    a, b = serve(), serve()
+    done = run_tool(*AB, "--keep", tmp_path, target_of(a), target_of(b))
+    assert done.returncode in (0, 99), done
+    assert "A (4)" in done.stdout and "B (4)" in done.stdout and "service time p50" in done.stdout
+    started = {}
+    for side, server in (("a", a), ("b", b)):
+        for i in range(1, 5):
+            result = json.loads((tmp_path / f"{side}{i}.json").read_text())
+            check_result(result)
+            assert result["about"]["targets"] == [target_of(server)]
+            started[f"{side}{i}"] = result["started_at"]
+    assert sorted(started, key=started.get) == ["a1", "b1", "b2", "a2", "a3", "b3", "b4", "a4"]
+
+
+def test_ab_of_two_settings(server):
+    done = run_tool(*AB, "--a", "-s 64", "--b", "-s 20k --ciphers 'aes256-ctr'", "--json", "-", target_of(server))
+    assert done.returncode in (0, 99), done
+    comparison = json.loads(done.stdout)
+    assert comparison["schema"] == "sshload-compare/1" and comparison["runs"] == {"a": 4, "b": 4}
+    data = next(each for each in comparison["figures"] if each["figure"] == "MB/s")
+    assert data["ratio"] > 5 and data["low"] > 1
+    assert run_tool(*AB, target_of(server)).returncode == 2
+    assert run_tool("ab", "--help").returncode == 0
+
+
+@contextlib.contextmanager
+def delaying(address, seconds):
+    """A relay that holds back each answer for so long, by the clock."""
+
+    def relay(client):
+        with socket.create_connection(address) as upstream:
+            for each in (client, upstream):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while True:
+                for ready in select.select([client, upstream], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    if ready is upstream:
+                        time.sleep(seconds)
+                    (upstream if ready is client else client).sendall(data)
+
+    with listener(relay) as own:
+        yield own
+
+
+def test_ab_tells_a_relay_that_adds_a_tenth(server):
+    """10 pairs; the answers of A come after 20 ms, those of B after 22."""
+    with delaying(server.address, 0.020) as a, delaying(server.address, 0.022) as b:
+        done = run_tool(
+            "ab", "-n", 10, "--force", "--count", 20, "-c", 1, "--tolerance", "2%", "--json", "-",
+            target_of(a), target_of(b), timeout=90,
+        )  # fmt: skip
+    figures = {each["figure"]: each for each in json.loads(done.stdout)["figures"]}
+    assert done.returncode == 99 and figures["service time p50"]["verdict"] == "worse", done.stderr
+
+
+def test_repeat_reports_median_and_interval(server, tmp_path):
+    done = run_tool("-d", "100ms", "-c", 1, "--repeat", 5, "--json", tmp_path / "r.json", target_of(server))
+    assert done.returncode == 0, done
+    assert "5 runs" in done.stdout and "median" in done.stdout and "95 % interval" in done.stdout
+    assert len([line for line in done.stdout.splitlines() if line.startswith("service time p99 ")]) == 1
+    rates = []
+    for i in range(1, 6):
+        result = json.loads((tmp_path / f"r-{i}.json").read_text())
+        check_result(result)
+        rates.append(result["summary"]["echoes_per_s"])
+    line = next(line for line in done.stdout.splitlines() if line.startswith("echoes/s"))
+    median, least, most = (float(word) for word in line.split()[1:4])
+    assert (median, least, most) == pytest.approx((sorted(rates)[2], min(rates), max(rates)), abs=1)
+    refused = run_tool("-d", "100ms", "--repeat", 3, "-q", "127.0.0.1:1")
+    assert refused.returncode == 1
 
 
 def test_compare_refuses(results, server, tmp_path):
@@ -59,7 +206,11 @@ def test_compare_refuses(results, server, tmp_path):
     held = load(tmp_path, "-m", "hold", "-c", 2, "-d", "200ms", target=server, json_name="hold.json").json_path
     done = run_tool("compare", few, held)
     assert done.returncode == 2 and "no comparison" in done.stderr and done.stderr.count("\n") == 1
-    for bad in (["compare", few], ["compare", few, few, "--tolerance", "x"], ["compare", few, tmp_path / "none.json"]):
+    for bad in (
+        ["compare", few],
+        ["compare", "--force", few, few, "--tolerance", "x"],
+        ["compare", few, tmp_path / "none.json"],
+    ):
         done = run_tool(*bad)
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done
 

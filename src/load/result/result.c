@@ -82,6 +82,23 @@ bool result_adds_up(const struct result *result)
     return t->started == t->ok + t->failed + t->timed_out + t->unfinished;
 }
 
+const char *result_unfit(const struct result *result)
+{
+    if (result->tally.started == 0) {
+        return "nothing was measured";
+    }
+    if (result->interrupted) {
+        return "interrupted";
+    }
+    if (result->tally.unfinished > 0) {
+        return "unfinished";
+    }
+    if (result_is_client_bound(result)) {
+        return "client-bound";
+    }
+    return result_is_sustained(result) ? NULL : "its load was not sustained";
+}
+
 bool result_is_bad(const struct result *result)
 {
     const struct tally *t = &result->tally;

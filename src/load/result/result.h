@@ -55,6 +55,8 @@ bool result_is_sustained(const struct result *result);
 bool result_is_window_limited(const struct result *result);
 /* Whether started = ok + failed + timed_out + unfinished. */
 bool result_adds_up(const struct result *result);
+/* Why the figures say little about the server: a word or two, NULL when they do not. */
+const char *result_unfit(const struct result *result);
 /* Something went wrong in the run, or nothing was measured: exit code 1. */
 bool result_is_bad(const struct result *result);
 
@@ -68,6 +70,7 @@ int result_from_json(struct result *result, json_t *document, char *error, size_
 
 /* With the file name in the sentence; "-" is stdout. Written to a temporary file and renamed. */
 int result_save(const struct result *result, const char *path, char *error, size_t error_size);
+int result_save_document(json_t *document, const char *path, char *error, size_t error_size);
 int result_load(struct result *result, const char *path, char *error, size_t error_size);
 
 /* Description of this program and machine and of what was asked, for `about`. */

@@ -213,12 +213,19 @@ json_t *result_to_json(const struct result *result)
 
 int result_save(const struct result *result, const char *path, char *error, size_t error_size)
 {
-    char temporary[4096];
     json_t *document = result_to_json(result);
     if (document == NULL) {
         (void)snprintf(error, error_size, "%s: out of memory", path);
         return -1;
     }
+    int rc = result_save_document(document, path, error, error_size);
+    json_decref(document);
+    return rc;
+}
+
+int result_save_document(json_t *document, const char *path, char *error, size_t error_size)
+{
+    char temporary[4096];
     const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(12);
     int rc;
     if (strcmp(path, "-") == 0) {
@@ -239,6 +246,5 @@ int result_save(const struct result *result, const char *path, char *error, size
     if (rc != 0) {
         (void)snprintf(error, error_size, "%s: cannot be written: %s", path, strerror(errno));
     }
-    json_decref(document);
     return rc != 0 ? -1 : 0;
 }

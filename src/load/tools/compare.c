@@ -1,143 +1,48 @@
-/* Inside the room of tools.h: two results side by side. */
+/* Inside the room of tools.h: which runs may be compared, and the comparison. */
 #include "load/tools/tools.h"
 
-#include "sshecho/units.h"
+#include "load/tools/sets.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct compare_options {
-    char *tolerance;
-    bool help;
+    char *tolerance, *json;
+    bool paired, differing, force, help;
 };
 
+#define AT(field) offsetof(struct compare_options, field)
 static const struct option_spec specs[] = {
-    {"tolerance", 0, OPTION_STRING, offsetof(struct compare_options, tolerance), 0, 0, "10%", NULL, "PERCENT",
-     "How much worse a figure may be before it counts as a regression.", "Options", OPTION_COMMAND_LINE},
-    {"help", 'h', OPTION_BOOL, offsetof(struct compare_options, help), 0, 0, "no", NULL, NULL, "Print this and exit.",
+    {"tolerance", 0, OPTION_STRING, AT(tolerance), 0, 0, "5%", NULL, "PERCENT",
+     "How far a figure may move and still count as the same.", "Options", OPTION_COMMAND_LINE},
+    {"paired", 0, OPTION_BOOL, AT(paired), 0, 0, "no", NULL, NULL,
+     "The n-th run of A stood beside the n-th of B, as those of sshload ab do.", "Options", OPTION_COMMAND_LINE},
+    {"differing", 0, OPTION_BOOL, AT(differing), 0, 0, "no", NULL, NULL,
+     "The options of A and B differ on purpose: they are what is compared.", "Options", OPTION_COMMAND_LINE},
+    {"force", 0, OPTION_BOOL, AT(force), 0, 0, "no", NULL, NULL,
+     "Use runs too that say little about the server: client-bound, unfinished, interrupted, not sustained.", "Options",
+     OPTION_COMMAND_LINE},
+    {"json", 0, OPTION_STRING, AT(json), 0, 0, NULL, NULL, "FILE", "Write the comparison as JSON; - is stdout.",
      "Options", OPTION_COMMAND_LINE},
+    {"help", 'h', OPTION_BOOL, AT(help), 0, 0, "no", NULL, NULL, "Print this and exit.", "Options",
+     OPTION_COMMAND_LINE},
 };
 
 const struct option_table compare_option_table = {
     .specs = specs,
     .count = sizeof specs / sizeof specs[0],
     .program = "sshload",
-    .usage = "sshload compare A.json B.json [--tolerance PERCENT]",
+    .usage = "sshload compare A.json B.json\n       sshload compare A.json... -- B.json... [--tolerance PERCENT]",
 };
 
-enum better { MORE_IS_BETTER, LESS_IS_BETTER, NOTHING_IS_BETTER };
+/* How a run was written down and logged in is no part of what it did. */
+static const char *const told_apart_options[] = {
+    "json",      "hdr",        "label",         "interval",     "progress", "quiet",       "fail-if",
+    "log-level", "log-format", "password-file", "password-env", "identity", "known-hosts", "host-key",
+    "start-at",  "hlog",       "csv",           "percentiles",  NULL};
 
-struct row {
-    const char *name;
-    double a, b; /* NaN: not measured */
-    bool time;   /* us */
-    enum better better;
-};
-
-static bool is_worse(const struct row *row, double tolerance)
-{
-    if (isnan(row->a) || row->better == NOTHING_IS_BETTER) {
-        return false;
-    }
-    if (isnan(row->b)) {
-        return true;
-    }
-    if (row->better == MORE_IS_BETTER) {
-        return row->b < row->a * (1.0 - tolerance);
-    }
-    return row->b > row->a * (1.0 + tolerance);
-}
-
-static void print_value(double value, bool time, FILE *out)
-{
-    char text[32];
-    if (isnan(value)) {
-        (void)snprintf(text, sizeof text, "-");
-    } else if (time) {
-        (void)units_human_duration(text, sizeof text, value);
-    } else {
-        (void)snprintf(text, sizeof text, "%.*f", value < 100.0 && value != floor(value) ? 2 : 0, value);
-    }
-    (void)fprintf(out, " %14s", text);
-}
-
-static bool print_row(const struct row *row, double tolerance, FILE *out)
-{
-    bool worse = is_worse(row, tolerance);
-    (void)fprintf(out, "%-22s", row->name);
-    print_value(row->a, row->time, out);
-    print_value(row->b, row->time, out);
-    if (isnan(row->a) || isnan(row->b) || row->a == 0.0) {
-        (void)fprintf(out, " %8s", "-");
-    } else {
-        (void)fprintf(out, " %8.3f", row->b / row->a);
-    }
-    (void)fprintf(out, "%s\n", worse ? "  regression" : "");
-    return worse;
-}
-
-static unsigned print_latency(const char *prefix, const struct histogram *a, const struct histogram *b,
-                              double tolerance, FILE *out)
-{
-    static const struct {
-        const char *name;
-        double percentile;
-        enum better better;
-    } lines[] = {
-        /* The far tail of one run is too much chance to fail a build on; it is shown. */
-        {"p50", 50.0, LESS_IS_BETTER},      {"p90", 90.0, LESS_IS_BETTER},     {"p99", 99.0, LESS_IS_BETTER},
-        {"p99.9", 99.9, NOTHING_IS_BETTER}, {"max", 100.0, NOTHING_IS_BETTER},
-    };
-    unsigned worse = 0;
-    if (a->total == 0 && b->total == 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-        char name[64];
-        (void)snprintf(name, sizeof name, "%s %s", prefix, lines[i].name);
-        struct row row = {
-            .name = name,
-            .a = a->total == 0 ? NAN : (double)histogram_percentile(a, lines[i].percentile),
-            .b = b->total == 0 ? NAN : (double)histogram_percentile(b, lines[i].percentile),
-            .time = true,
-            .better = lines[i].better,
-        };
-        worse += print_row(&row, tolerance, out) ? 1 : 0;
-    }
-    return worse;
-}
-
-unsigned compare_results(const struct result *a, const struct result *b, double tolerance, FILE *out)
-{
-    bool by_rate = a->open_loop; /* the plan sets the rate: only falling short is news */
-    const struct row rows[] = {
-        {"echoes/s", result_echoes_per_s(a), result_echoes_per_s(b), false, MORE_IS_BETTER},
-        {"MB/s", result_mb_per_s(a), result_mb_per_s(b), false, by_rate ? NOTHING_IS_BETTER : MORE_IS_BETTER},
-        {"handshakes/s", result_handshakes_per_s(a), result_handshakes_per_s(b), false,
-         strcmp(a->mode, "connect") == 0 || strcmp(a->mode, "hold") == 0 ? MORE_IS_BETTER : NOTHING_IS_BETTER},
-        {"sessions up", (double)a->tally.sessions_up, (double)b->tally.sessions_up, false,
-         strcmp(a->mode, "hold") == 0 ? MORE_IS_BETTER : NOTHING_IS_BETTER},
-        {"errors", (double)result_errors(a), (double)result_errors(b), false, LESS_IS_BETTER},
-        {"generator CPU s", a->tally.cpu_s, b->tally.cpu_s, false, NOTHING_IS_BETTER},
-    };
-    unsigned worse = 0;
-    (void)fprintf(out, "%-22s %14s %14s %8s\n", "", a->label[0] != '\0' ? a->label : "A",
-                  b->label[0] != '\0' ? b->label : "B", "B/A");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        worse += print_row(&rows[i], tolerance, out) ? 1 : 0;
-    }
-    worse += print_latency("latency", tally_histogram(&a->tally, HISTOGRAM_LATENCY),
-                           tally_histogram(&b->tally, HISTOGRAM_LATENCY), tolerance, out);
-    if (strcmp(a->mode, "connect") != 0) { /* there it is the latency */
-        worse += print_latency("handshake", tally_histogram(&a->tally, HISTOGRAM_HANDSHAKE),
-                               tally_histogram(&b->tally, HISTOGRAM_HANDSHAKE), HUGE_VAL, out);
-    }
-    return worse;
-}
-
-static bool parse_tolerance(const char *text, double *out)
+bool compare_parse_tolerance(const char *text, double *out)
 {
     char *end = NULL;
     double percent = strtod(text, &end);
@@ -148,33 +53,170 @@ static bool parse_tolerance(const char *text, double *out)
     return true;
 }
 
+/* ---- what fits together ---- */
+
+static bool fits(const struct result *first, const struct result *next, bool may_differ, char *reason, size_t size)
+{
+    if (strcmp(first->mode, next->mode) != 0 || first->open_loop != next->open_loop) {
+        (void)snprintf(reason, size, "it is a %s-loop %s run, not a %s-loop %s run",
+                       next->open_loop ? "open" : "closed", next->mode, first->open_loop ? "open" : "closed",
+                       first->mode);
+        return false;
+    }
+    return may_differ || tools_options_match(first, next, told_apart_options, reason, size);
+}
+
+static int check_side(const struct compare_set *a, const struct compare_set *side, bool may_differ)
+{
+    char reason[256];
+    char text[768];
+    for (size_t i = 0; i < side->count; i++) {
+        const struct compare_set *with = side;
+        bool good = fits(&side->results[0], &side->results[i], false, reason, sizeof reason);
+        if (good) {
+            with = a;
+            good = fits(&a->results[0], &side->results[i], may_differ, reason, sizeof reason);
+        }
+        if (!good) {
+            (void)snprintf(text, sizeof text, "no comparison: %s does not match %s: %s", side->names[i], with->names[0],
+                           reason);
+            return tools_complain(TOOLS_USAGE, text);
+        }
+    }
+    return TOOLS_OK;
+}
+
+static void drop(struct compare_set *set, size_t i)
+{
+    result_free(&set->results[i]);
+    set->count--;
+    memmove(&set->results[i], &set->results[i + 1], (set->count - i) * sizeof set->results[0]);
+    memmove(&set->names[i], &set->names[i + 1], (set->count - i) * sizeof set->names[0]);
+}
+
+/* Runs that say little about the server are left out, with their partner where runs stand in pairs. */
+static int leave_out(struct compare_set *a, struct compare_set *b, bool paired)
+{
+    struct compare_set *const sides[] = {a, b};
+    for (int side = 0; side < 2; side++) {
+        for (size_t i = sides[side]->count; i-- > 0;) {
+            const char *why = result_unfit(&sides[side]->results[i]);
+            if (why == NULL) {
+                continue;
+            }
+            (void)fprintf(stderr, "sshload: %s is left out: %s (--force takes it)\n", sides[side]->names[i], why);
+            drop(sides[side], i);
+            if (paired) {
+                drop(sides[1 - side], i);
+            }
+        }
+    }
+    if (a->count == 0 || b->count == 0) {
+        return tools_complain(TOOLS_USAGE, "no comparison: no run is left on one side");
+    }
+    return TOOLS_OK;
+}
+
+static int write_json(const char *path, json_t *figures, const struct compare_set *a, const struct compare_set *b,
+                      double tolerance)
+{
+    char error[512];
+    json_t *document =
+        json_pack("{s:s, s:{s:I, s:I}, s:f, s:o}", "schema", "sshload-compare/1", "runs", "a", (json_int_t)a->count,
+                  "b", (json_int_t)b->count, "tolerance", tolerance, "figures", figures);
+    int rc = document == NULL ? -1 : result_save_document(document, path, error, sizeof error);
+    json_decref(document);
+    return rc != 0 ? tools_complain(TOOLS_WRONG, document == NULL ? "out of memory" : error) : TOOLS_OK;
+}
+
+int compare_judge(struct compare_set *a, struct compare_set *b, const struct compare_rules *rules)
+{
+    struct sets_rules how = {.tolerance = rules->tolerance, .paired = rules->paired, .seed = 1};
+    int code = check_side(a, a, false);
+    if (code == TOOLS_OK) {
+        code = check_side(a, b, rules->differing);
+    }
+    if (code == TOOLS_OK && !rules->force) {
+        code = leave_out(a, b, rules->paired);
+    }
+    if (code != TOOLS_OK) {
+        return code;
+    }
+    bool json_on_stdout = rules->json != NULL && strcmp(rules->json, "-") == 0;
+    json_t *figures = NULL;
+    unsigned worse = sets_compare(&(struct run_set){a->results, a->count}, &(struct run_set){b->results, b->count},
+                                  &how, json_on_stdout ? stderr : stdout, &figures);
+    if (rules->json != NULL) {
+        code = write_json(rules->json, figures, a, b, rules->tolerance);
+    } else {
+        json_decref(figures);
+    }
+    return code != TOOLS_OK ? code : worse > 0 ? TOOLS_REGRESSION : TOOLS_OK;
+}
+
+/* ---- from files ---- */
+
+int compare_set_load(struct compare_set *set, char *const *files, size_t count)
+{
+    char error[512];
+    *set = (struct compare_set){.results = calloc(count, sizeof *set->results),
+                                .names = calloc(count, sizeof *set->names)};
+    if (set->results == NULL || set->names == NULL) {
+        return tools_complain(TOOLS_WRONG, "out of memory");
+    }
+    for (; set->count < count; set->count++) {
+        if (result_load(&set->results[set->count], files[set->count], error, sizeof error) != 0) {
+            return tools_complain(TOOLS_USAGE, error);
+        }
+        set->names[set->count] = files[set->count];
+    }
+    return TOOLS_OK;
+}
+
+void compare_set_free(struct compare_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        result_free(&set->results[i]);
+    }
+    free(set->results);
+    free(set->names);
+    *set = (struct compare_set){0};
+}
+
 int compare_run(const void *values, const struct string_list *files)
 {
     const struct compare_options *options = values;
-    struct result a;
-    struct result b;
-    char error[512];
-    double tolerance = 0.0;
-    if (!parse_tolerance(options->tolerance, &tolerance)) {
+    struct compare_rules rules = {
+        .paired = options->paired, .differing = options->differing, .force = options->force, .json = options->json};
+    struct compare_set a = {0};
+    struct compare_set b = {0};
+    size_t border = 0;
+    while (border < files->count && strcmp(files->items[border], TOOLS_BORDER) != 0) {
+        border++;
+    }
+    bool sets = border < files->count;
+    size_t count_a = sets ? border : 1;
+    size_t from_b = sets ? border + 1 : 1;
+    size_t count_b = files->count - from_b;
+    if (!compare_parse_tolerance(options->tolerance, &rules.tolerance)) {
         return tools_complain(TOOLS_USAGE, "--tolerance: allowed: a percentage from 0 to 1000, such as 5%");
     }
-    if (result_load(&a, files->items[0], error, sizeof error) != 0) {
-        return tools_complain(TOOLS_USAGE, error);
+    if ((!sets && files->count != 2) || count_a == 0 || count_b == 0 || count_a > BOOTSTRAP_RUNS_MAX ||
+        count_b > BOOTSTRAP_RUNS_MAX) {
+        return tools_complain(TOOLS_USAGE,
+                              "compare: needs two results, A.json B.json, or two sets, A.json... -- B.json...");
     }
-    int code = TOOLS_OK;
-    if (result_load(&b, files->items[1], error, sizeof error) != 0) {
-        code = tools_complain(TOOLS_USAGE, error);
-    } else {
-        if (strcmp(a.mode, b.mode) != 0 || a.open_loop != b.open_loop) {
-            (void)snprintf(error, sizeof error, "%s is a %s-loop %s run and %s a %s-loop %s run: no comparison",
-                           files->items[0], a.open_loop ? "open" : "closed", a.mode, files->items[1],
-                           b.open_loop ? "open" : "closed", b.mode);
-            code = tools_complain(TOOLS_USAGE, error);
-        } else if (compare_results(&a, &b, tolerance, stdout) > 0) {
-            code = TOOLS_REGRESSION;
-        }
-        result_free(&b);
+    if (rules.paired && count_a != count_b) {
+        return tools_complain(TOOLS_USAGE, "compare: --paired needs as many results of A as of B");
     }
-    result_free(&a);
+    int code = compare_set_load(&a, files->items, count_a);
+    if (code == TOOLS_OK) {
+        code = compare_set_load(&b, files->items + from_b, count_b);
+    }
+    if (code == TOOLS_OK) {
+        code = compare_judge(&a, &b, &rules);
+    }
+    compare_set_free(&a);
+    compare_set_free(&b);
     return code;
 }

@@ -52,9 +52,8 @@ static const char *const local_options[] = {"shard",
                                             "percentiles",
                                             NULL};
 
-static bool is_local(const char *name)
+static bool is_apart(const char *name, const char *const *entry)
 {
-    const char *const *entry = local_options;
     while (*entry != NULL && strcmp(*entry, name) != 0) {
         entry++;
     }
@@ -66,14 +65,15 @@ static json_t *options_of(const struct result *result)
     return json_object_get(result->about, "options");
 }
 
-static bool options_match(const struct result *a, const struct result *b, char *reason, size_t reason_size)
+bool tools_options_match(const struct result *a, const struct result *b, const char *const *apart, char *reason,
+                         size_t reason_size)
 {
     const char *name;
     json_t *value;
     json_object_foreach(options_of(a), name, value)
     {
         json_t *other = json_object_get(options_of(b), name);
-        if (!is_local(name) && !json_equal(value, other)) {
+        if (!is_apart(name, apart) && !json_equal(value, other)) {
             char *left = json_dumps(value, JSON_ENCODE_ANY);
             char *right = other == NULL ? NULL : json_dumps(other, JSON_ENCODE_ANY);
             (void)snprintf(reason, reason_size, "its option %s is %s, not %s", name, right == NULL ? "missing" : right,
@@ -116,7 +116,8 @@ bool merge_matches(const struct result *into, const struct result *next, char *r
                        (unsigned long long)next->shard_count, (unsigned long long)into->shard_count);
         return false;
     }
-    if (!options_match(into, next, reason, reason_size) || shares_a_shard(into, next, reason, reason_size)) {
+    if (!tools_options_match(into, next, local_options, reason, reason_size) ||
+        shares_a_shard(into, next, reason, reason_size)) {
         return false;
     }
     /* Rates add up only for what ran together. */

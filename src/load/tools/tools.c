@@ -19,6 +19,7 @@ static const struct {
     {"compare", &compare_option_table, compare_run, "two results"},
     {"merge", &merge_option_table, merge_run, "at least one result"},
     {"plot", &plot_option_table, plot_run, "at least one result"},
+    {"ab", &ab_option_table, NULL, NULL},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -52,18 +53,24 @@ int tools_run(int argc, char **argv)
         which++;
     }
     const struct option_table *table = commands[which].table;
+    if (commands[which].run == NULL) {
+        return ab_run(argc, argv);
+    }
     union values values = {0};
     struct option_state given = {0};
     struct option_error error = {.text = ""};
     struct string_list files = {0};
     static char output[] = "--output";
+    static char border[] = TOOLS_BORDER;
     char **arguments = calloc((size_t)argc + 1, sizeof *arguments);
     if (arguments == NULL) {
         return tools_complain(TOOLS_WRONG, "out of memory");
     }
     for (int i = 0; i < argc; i++) {
         /* Here -o is the output file, as in most programs that write one. */
-        arguments[i] = table == &plot_option_table && strcmp(argv[i], "-o") == 0 ? output : argv[i];
+        arguments[i] = table == &plot_option_table && strcmp(argv[i], "-o") == 0      ? output
+                       : table == &compare_option_table && strcmp(argv[i], "--") == 0 ? border
+                                                                                      : argv[i];
     }
     int code;
     if (options_init(table, &values, &given, &error) != 0 ||
@@ -72,7 +79,7 @@ int tools_run(int argc, char **argv)
     } else if (wants_help(table, &values)) {
         options_print_help(table, stdout);
         code = TOOLS_OK;
-    } else if (files.count == 0 || (which == 0 && files.count != 2)) {
+    } else if (files.count == 0) {
         (void)snprintf(error.text, sizeof error.text, "%s: needs %s (FILE.json, written with --json)", argv[0],
                        commands[which].needs);
         code = tools_complain(TOOLS_USAGE, error.text);

@@ -24,13 +24,44 @@ extern const struct option_table compare_option_table;
 extern const struct option_table merge_option_table;
 extern const struct option_table plot_option_table;
 
+/* ab.c: takes the command line itself, since most of its words belong to the runs. */
+extern const struct option_table ab_option_table;
+int ab_run(int argc, char **argv);
+/* ab.c: --repeat; argv is that of the whole program. Prints median and interval of each figure. Returns the exit code,
+ * the worst of the runs. */
+int repeat_run(const struct load_options *options, int argc, char **argv);
+
 /* Each takes the parsed values of its table and the files named. Returns the exit code. */
 int compare_run(const void *values, const struct string_list *files);
 int merge_run(const void *values, const struct string_list *files);
 int plot_run(const void *values, const struct string_list *files);
 
-/* compare.c: prints A beside B and returns how many figures of B are worse by more than `tolerance` (0.1 is 10 %). */
-unsigned compare_results(const struct result *a, const struct result *b, double tolerance, FILE *out);
+/* Stands in a list of files where the command line has "--". */
+#define TOOLS_BORDER "//--//"
+
+/* compare.c: a set of runs, and how two of them are judged. */
+struct compare_set {
+    struct result *results; /* [count], owned */
+    const char **names;     /* [count], for messages; the texts are the caller's */
+    size_t count;
+};
+struct compare_rules {
+    double tolerance;
+    bool paired, differing, force;
+    const char *json; /* NULL: none */
+};
+/* Returns an exit code, having complained; the set is to be freed in any case. */
+int compare_set_load(struct compare_set *set, char *const *files, size_t count);
+void compare_set_free(struct compare_set *set);
+/* Prints B beside A. Runs that say little are dropped from the sets unless forced. Returns the exit code. */
+int compare_judge(struct compare_set *a, struct compare_set *b, const struct compare_rules *rules);
+/* "5%" or "5": 0.05. */
+bool compare_parse_tolerance(const char *text, double *out);
+
+/* merge.c: whether the options of two runs agree but for those in `apart` (NULL-terminated); false with a sentence. */
+bool tools_options_match(const struct result *a, const struct result *b, const char *const *apart, char *reason,
+                         size_t reason_size);
+
 /* merge.c: whether `next` belongs to the same run as `into`; false with a sentence. */
 bool merge_matches(const struct result *into, const struct result *next, char *reason, size_t reason_size);
 /* merge.c: adds it. 0, or -1 out of memory. */
