@@ -41,7 +41,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan fuzz fuzz-build demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan check-tsan fuzz fuzz-build demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
@@ -98,6 +98,10 @@ check-plain: all
 check-asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
+# Only sshload has threads: a handful of tests with one that ThreadSanitizer watches, against the server as it is.
+check-tsan: $(BUILD)/sshechod
+	$(MAKE) BUILD=build-tsan OPT='-O1 -g' SANITIZE=thread build-tsan/sshload
+	TSAN_OPTIONS=suppressions=$(CURDIR)/test/faults/tsan.suppressions SSHLOAD=$(CURDIR)/build-tsan/sshload BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system/test_sshload_threads.py
 
 # libFuzzer (clang) over the rooms that read text; scripts/fuzz runs them. fuzz_load_*.c sees the generator's rooms, the others the server's.
 FUZZ_SECONDS ?= 20

@@ -310,6 +310,73 @@ def meddler(address, change=None, stop_after=None):
         yield own
 
 
+DEATHS = ["banner", "key exchange", "login", "channel", "request", "first echo", "traffic", "channel closing"]
+
+
+@contextlib.contextmanager
+def mortal(phase):
+    """An echo server (paramiko) whose connections die in the named phase, each of them."""
+    import paramiko
+
+    key = paramiko.ECDSAKey.generate()
+
+    class Interface(paramiko.ServerInterface):
+        def __init__(self, connection):
+            self.connection = connection
+
+        def die_in(self, *phases):
+            if phase in phases:
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        def check_auth_none(self, username):
+            self.die_in("login")
+            return paramiko.AUTH_SUCCESSFUL
+
+        def get_allowed_auths(self, username):
+            return "none"
+
+        def check_channel_request(self, kind, chanid):
+            self.die_in("channel")
+            return paramiko.OPEN_SUCCEEDED
+
+        def check_channel_shell_request(self, channel):
+            self.die_in("request")
+            threading.Thread(target=self.echo, args=(channel,), daemon=True).start()
+            return True
+
+        def echo(self, channel):
+            with contextlib.suppress(OSError, EOFError):
+                for count in range(1 << 30):
+                    data = channel.recv(65536)
+                    if not data:
+                        break
+                    self.die_in(*["first echo"] if count == 0 else ["traffic"] if count == 10 else [])
+                    channel.sendall(data)
+
+    def serve_one(connection):
+        if phase == "banner":
+            return
+        if phase == "key exchange":
+            connection.sendall(b"SSH-2.0-mortal\r\n")
+            connection.recv(4096)
+            return
+        transport = paramiko.Transport(connection)
+        transport.daemon = True
+        interface = Interface(connection)
+        if phase == "channel closing":
+            handlers = {paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: interface.die_in(phase)}
+            transport._channel_handler_table = {**transport._channel_handler_table, **handlers}
+        transport.add_server_key(key)
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            transport.start_server(server=interface)
+            while transport.is_active():
+                time.sleep(0.02)
+        transport.close()
+
+    with listener(serve_one) as address:
+        yield address
+
+
 @contextlib.contextmanager
 def evil_echo(answer, refuse_channel=False, refuse_request=False, silent_close=False, version=None):
     """An SSH server (paramiko) that is sound up to the channel; then answer(channel, count, data) replies to the

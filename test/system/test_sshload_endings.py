@@ -1,13 +1,12 @@
 """sshload ends, whatever happens to the last operation, and its books are right when it does."""
 
 import signal
-import socket
 import time
 
 import pytest
 
 import harness
-from sshload_helpers import finish_load, free_port, listener, load, start_load
+from sshload_helpers import finish_load, listener, load, start_load
 
 HASTE = ["--connect-timeout", "1s", "--handshake-timeout", "2s", "--timeout", "1s", "--drain-timeout", "1s"]
 
@@ -34,7 +33,7 @@ def test_count_at_a_rate_with_a_target_that_refuses(server, tmp_path, options):
         100,
         *options,
         *HASTE,
-        target=[server.address, ("127.0.0.1", free_port())],
+        target=[server.address, ("127.0.0.1", harness.free_port())],
         timeout=15,
     )
     assert outcome.code == 1
@@ -44,7 +43,18 @@ def test_count_at_a_rate_with_a_target_that_refuses(server, tmp_path, options):
 
 def test_count_at_a_rate_whose_warm_up_outlives_the_sessions(server, tmp_path):
     outcome = load(
-        tmp_path, "-c", 2, "-r", 100, "-n", 10, "-w", "300ms", *HASTE, target=("127.0.0.1", free_port()), timeout=15
+        tmp_path,
+        "-c",
+        2,
+        "-r",
+        100,
+        "-n",
+        10,
+        "-w",
+        "300ms",
+        *HASTE,
+        target=("127.0.0.1", harness.free_port()),
+        timeout=15,
     )
     assert outcome.code == 1 and outcome.summary["started"] == outcome.summary["failed"] == 10, outcome
 
@@ -52,7 +62,7 @@ def test_count_at_a_rate_whose_warm_up_outlives_the_sessions(server, tmp_path):
 def test_count_with_retry_and_a_server_that_has_gone(tmp_path):
     """--retry tries again for ever, but not when nothing has come up for a round of time-outs."""
     outcome = load(
-        tmp_path, "-c", 2, "-n", 10, "--retry", "50ms", *HASTE, target=("127.0.0.1", free_port()), timeout=20
+        tmp_path, "-c", 2, "-n", 10, "--retry", "50ms", *HASTE, target=("127.0.0.1", harness.free_port()), timeout=20
     )
     assert outcome.code == 1 and outcome.summary["failed"] == outcome.summary["started"] == 10, outcome
     assert outcome.errors["not-issued"] == 10, outcome
@@ -94,7 +104,19 @@ def test_interrupt_in_the_warm_up_counts_nothing(server, tmp_path):
 def test_a_day_of_work_for_a_dead_server_is_counted_at_once(tmp_path, mode):
     """In connect mode slots are tried again and again, so there the run is interrupted."""
     started = start_load(
-        tmp_path, "-m", mode, "-c", 3, "-t", 2, "-r", 20000, "-d", "24h", *HASTE, target=("127.0.0.1", free_port())
+        tmp_path,
+        "-m",
+        mode,
+        "-c",
+        3,
+        "-t",
+        2,
+        "-r",
+        20000,
+        "-d",
+        "24h",
+        *HASTE,
+        target=("127.0.0.1", harness.free_port()),
     )
     if mode == "connect":
         time.sleep(1)

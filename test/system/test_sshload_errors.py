@@ -11,6 +11,8 @@ import pytest
 import harness
 
 from sshload_helpers import (
+    DEATHS,
+    mortal,
     SSHD,
     evil_echo,
     finish_load,
@@ -156,6 +158,23 @@ def test_server_that_dies_at_each_phase(server, tmp_path, after):
         )
         assert sum(outcome.errors.values()) == 2
         assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("mode", ["ping", "connect"])
+@pytest.mark.parametrize("phase", DEATHS)
+def test_server_that_dies_in_each_named_phase(tmp_path, phase, mode):
+    """The phase is named, the class fits, and the books add up; a session that never closes does not die closing."""
+    with mortal(phase) as address:
+        options = ["-m", mode, "-c", 2, "-n", 40, "--reconnect-after", 12] if mode == "ping" else ["-m", mode, "-n", 2]
+        outcome = load(tmp_path, *options, *HASTE, target=address, timeout=30)
+    if mode == "connect" and phase == "traffic":
+        assert outcome.code == 0, outcome  # it has none
+        return
+    kind = "key-exchange" if phase == "key exchange" else "closed"
+    expect(outcome, kind, "not-issued")
+    named = "channel" if phase == "request" else phase
+    assert f", {named}: " in outcome.first(kind), outcome
+    assert outcome.summary["started"] == (40 if mode == "ping" else 2), outcome
 
 
 @pytest.mark.parametrize("mode", ["stream", "connect", "hold"])

@@ -1,0 +1,43 @@
+"""What the threads of sshload share: the gate, the cap on connecting, the live counters, the end. `make check-tsan` runs
+these with a sshload that ThreadSanitizer watches."""
+
+import signal
+import time
+
+import pytest
+
+import harness
+
+from sshload_helpers import finish_load, load, start_load
+
+
+def test_a_closed_loop_by_count_with_progress(server, tmp_path):
+    outcome = load(tmp_path, "-n", 2000, "-c", 8, "-C", 2, "-t", 4, "--pipeline", 4, "-i", "20ms", target=server)
+    assert outcome.code == 0 and outcome.summary["ok"] == 2000, outcome
+
+
+def test_a_rate_with_retry_beside_a_dead_target(server, tmp_path):
+    options = ["-r", 400, "-n", 200, "-c", 6, "-t", 3, "--retry", "20ms", "-i", "20ms"]
+    outcome = load(tmp_path, *options, target=[server.address, ("127.0.0.1", harness.free_port())], timeout=60)
+    assert outcome.code == 1 and outcome.summary["started"] == 200, outcome
+
+
+def test_more_threads_than_may_connect(server, tmp_path):
+    outcome = load(tmp_path, "-c", 24, "-t", 8, "--connecting", 2, "-d", "300ms", "-i", "20ms", target=server)
+    assert outcome.code == 0 and outcome.summary["connects_up"] == 24, outcome
+
+
+@pytest.mark.parametrize("mode", ["stream", "connect", "hold"])
+def test_other_modes(server, tmp_path, mode):
+    options = ["-m", mode, "-c", 6, "-t", 3, "-d", "500ms", "--sample-interval", "50ms", "-i", "20ms"]
+    outcome = load(tmp_path, *options, target=server)
+    assert outcome.summary["ok"] > 0 and outcome.summary["failed"] == 0, outcome
+
+
+def test_an_interrupt_in_the_ramp_and_under_load(server, tmp_path):
+    for options in (["--ramp", "60s"], []):
+        started = start_load(tmp_path, "-c", 8, "-t", 4, "-d", "60s", "-i", "20ms", *options, target=server)
+        next(line for line in started[1].stdout if ("ramp" if options else "load") in line)
+        time.sleep(0.1)
+        started[1].send_signal(signal.SIGINT)
+        assert finish_load(started, 30).result["interrupted"]
