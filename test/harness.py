@@ -150,12 +150,13 @@ class Server:
         workers=1,
         limit=None,
         environment=None,
+        program=None,
     ):
         self.directory = Path(directory)
         self.log_path = self.directory / "sshechod.log"
         self.port_file = self.directory / "ports"
         self.expected_exit = 0
-        self.command = [str(SSHECHOD), "--port-file", str(self.port_file)]
+        self.command = [str(program or SSHECHOD), "--port-file", str(self.port_file)]
         for address in listen:
             self.command += ["--listen", address]
         if workers:

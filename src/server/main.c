@@ -30,9 +30,11 @@ int main(int argc, char **argv)
     }
     struct config *config = config_read(argc, argv, &error);
     int status = 0;
-    if (config == NULL) {
+    if (config == NULL && !master_is_heir()) {
         (void)fprintf(stderr, "sshechod: %s\n", error.text);
         status = 2;
+    } else if (config == NULL) {
+        status = master_run(NULL, &error, argc, argv);
     } else if (config->help) {
         options_print_help(&config_table, stdout);
         config_free(config);
@@ -45,7 +47,7 @@ int main(int argc, char **argv)
     } else if (config->check) {
         status = check(config);
     } else {
-        status = master_run(config, argc, argv);
+        status = master_run(config, NULL, argc, argv);
     }
     (void)ssh_finalize();
     if (fflush(stdout) != 0 || ferror(stdout)) { /* a full disk is no success */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define HOLD_OFF_FIRST_NS (UINT64_C(10) * 1000000000)
 #define HOLD_OFF_MAX_NS (UINT64_C(600) * 1000000000)
@@ -10,13 +11,34 @@
 
 struct scoreboard *scoreboard_create(void)
 {
-    void *memory = mmap(NULL, sizeof(struct scoreboard), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int fd = scoreboard_memory();
+    struct scoreboard *board = fd >= 0 ? scoreboard_map(fd) : NULL;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return board;
+}
+
+int scoreboard_memory(void)
+{
+    int fd = memfd_create("sshechod-scoreboard", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)sizeof(struct scoreboard)) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+struct scoreboard *scoreboard_map(int fd)
+{
+    void *memory = mmap(NULL, sizeof(struct scoreboard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (memory == MAP_FAILED) {
         return NULL;
     }
     struct scoreboard *board = memory; /* zeroed by the kernel */
-    counters_set(&board->started_unix_s, (uint64_t)time(NULL));
+    if (counters_get(&board->started_unix_s) == 0) {
+        counters_set(&board->started_unix_s, (uint64_t)time(NULL));
+    }
     return board;
 }
 

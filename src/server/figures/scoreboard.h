@@ -63,7 +63,13 @@ struct scoreboard {
 };
 static_assert(sizeof(struct source_slot[SCOREBOARD_SOURCES]) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
 
-struct scoreboard *scoreboard_create(void); /* NULL with errno */
+/* Whether two programs mean the same by it: raise the number when a word changes its place or meaning. */
+#define SCOREBOARD_LAYOUT ((UINT64_C(1) << 48) + sizeof(struct scoreboard) + 31 * sizeof(struct counters))
+
+/* An unnamed file of its size, so that a program executed in our place can map it again; -1 with errno. */
+int scoreboard_memory(void);
+struct scoreboard *scoreboard_map(int fd);  /* NULL with errno */
+struct scoreboard *scoreboard_create(void); /* both, for who leaves nothing behind; NULL with errno */
 void scoreboard_destroy(struct scoreboard *board);
 
 /* Sum over living workers and the departed. */

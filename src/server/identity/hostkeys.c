@@ -190,6 +190,24 @@ int hostkeys_load(struct hostkeys *keys, const struct config *config, const stru
     return rc;
 }
 
+char *hostkeys_export_generated(const struct hostkeys *keys, size_t index)
+{
+    char *text = NULL;
+    if (keys->origins[index] != generated ||
+        ssh_pki_export_privkey_base64(keys->keys[index], NULL, NULL, NULL, &text) != SSH_OK) {
+        return NULL;
+    }
+    return text;
+}
+
+int hostkeys_adopt_generated(struct hostkeys *keys, const char *text)
+{
+    struct option_error error;
+    ssh_key key = NULL;
+    return ssh_pki_import_privkey_base64(text, NULL, NULL, NULL, &key) == SSH_OK ? add(keys, key, generated, &error)
+                                                                                 : -1;
+}
+
 void hostkeys_free(struct hostkeys *keys)
 {
     for (size_t i = 0; i < HOSTKEYS_MAX; i++) {

@@ -26,6 +26,10 @@ struct hostkeys {
  * -1 with *error filled in. */
 int hostkeys_load(struct hostkeys *keys, const struct config *config, const struct hostkeys *previous,
                   struct option_error *error);
+/* A throw-away key as text, to be wiped and freed with ssh_string_free_char; NULL where it came from a file. And back
+ * again, to be `previous` in hostkeys_load; 0 or -1. */
+char *hostkeys_export_generated(const struct hostkeys *keys, size_t index);
+int hostkeys_adopt_generated(struct hostkeys *keys, const char *text);
 void hostkeys_free(struct hostkeys *keys);
 /* One log line a key. */
 void hostkeys_log(const struct hostkeys *keys);

@@ -9,6 +9,21 @@
 #include "server/process/selftest.h"
 #include "sshecho/log.h"
 
+struct generation *generation_adopt(struct config *config)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    if (generation == NULL) {
+        config_free(config);
+        return NULL;
+    }
+    config->sandbox = true;
+    config->ready_timeout_us = (uint64_t)20 * 1000000;
+    generation->config = config;
+    generation->metrics_fd = -1;
+    generation->adopted = true;
+    return generation;
+}
+
 struct generation *generation_create(struct config *config, const struct generation *previous,
                                      struct option_error *error)
 {

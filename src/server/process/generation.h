@@ -20,7 +20,11 @@ struct generation {
     struct listeners listeners;
     int metrics_fd; /* -1: not asked for */
     struct net_address metrics_asked;
+    bool adopted; /* of the program before this one: it serves, but makes no workers */
 };
+
+/* One that a program before this one has left; takes over config. NULL without memory. */
+struct generation *generation_adopt(struct config *config);
 
 /* Reads and tries everything; takes over config, also on failure. `previous` (may be NULL) lends its throw-away keys.
  * NULL with *error. */

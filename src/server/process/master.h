@@ -10,8 +10,10 @@
 
 #include "server/config.h"
 
-/* Takes over config. argv is kept for reloads. Returns the exit status of the process; also in the workers, which come
- * out of here too. */
-int master_run(struct config *config, int argc, char **argv);
+/* Takes over config; NULL where there is none for the reason in *refused, which only an heir survives. argv is kept for
+ * reloads. Returns the exit status of the process; also in the workers, which come out of here too. */
+int master_run(struct config *config, const struct option_error *refused, int argc, char **argv);
+/* Whether this program has been executed in place of another, whose workers serve. */
+bool master_is_heir(void);
 
 #endif

@@ -26,9 +26,11 @@ static struct generation *read_generation(struct master *m, struct option_error 
 
 static void refuse(struct master *m, const char *why, const char *note)
 {
+    bool heir = m->inheritance.kind == INHERITS_ALL;
     counters_add(&m->board->reload_failures, 1);
-    log_line(LOG_ERROR, "reload_failed", log_str("why", why), log_str("note", note));
-    if (!m->reload_again) {
+    log_line(LOG_ERROR, heir ? "upgrade_failed" : "reload_failed", log_str("why", why), log_str("note", note));
+    inheritance_end(&m->inheritance);
+    if (!m->reload_again && !m->upgrade_again) {
         notify_ready(NULL);
     }
 }
@@ -59,14 +61,26 @@ void reload_ask(struct master *m)
         return;
     }
     notify_reloading();
-    if (m->previous != NULL || !m->announced) {
+    if (m->previous != NULL || !m->announced || m->rehearsal.pid != 0) {
         m->reload_again = true;
         log_line(LOG_INFO, "reload_deferred",
-                 log_str("why", m->announced ? "workers of the last reload are still leaving: it is done when they have"
-                                             : "workers are starting: it is done when that is over"));
+                 log_str("why", m->rehearsal.pid != 0 ? "an upgrade is being rehearsed: it is done when that is over"
+                                : m->announced
+                                    ? "workers of the last reload are still leaving: it is done when they have"
+                                    : "workers are starting: it is done when that is over"));
         return;
     }
     reload(m);
+}
+
+/* A rehearsal ends here: it could serve. */
+static void answer(struct master *m)
+{
+    if (inheritance_answer(m->inheritance.fd) != 0) {
+        m->status = 1;
+    }
+    m->draining = true;
+    workers_dismiss(&m->workers, NULL);
 }
 
 /* The new generation serves: the old one may go. */
@@ -74,6 +88,10 @@ static void announce(struct master *m)
 {
     struct option_error error = {""};
     struct generation *generation = m->generation;
+    if (m->inheritance.kind == INHERITS_REHEARSAL) {
+        answer(m);
+        return;
+    }
     const struct config *config = generation->config;
     workers_dismiss(&m->workers, generation); /* those of the generation before */
     if (m->previous != NULL) {
@@ -87,9 +105,13 @@ static void announce(struct master *m)
     }
     log_line(LOG_INFO, "ready", log_u64("workers", config->workers), log_str("libssh", version_libssh()),
              log_str("profile", config->profile == PROFILE_EXPOSED ? "exposed" : "bench"));
+    if (m->inheritance.kind == INHERITS_ALL) {
+        log_line(LOG_INFO, "upgraded", log_str("from", m->inheritance.version), log_str("to", SSHECHO_VERSION));
+        inheritance_end(&m->inheritance);
+    }
     m->announced = m->served = true;
     m->sampled_at = (mono_time){0}; /* the new workers' first figures at once */
-    if (!m->reload_again) {
+    if (!m->reload_again && !m->upgrade_again) {
         notify_ready("serving");
     }
 }
@@ -109,7 +131,16 @@ static void roll_back(struct master *m)
     workers_forget_losses(&m->workers);
     use_log_of(m->generation);
     refuse(m, why, "the configuration before this one goes on");
-    reload_child_ended(m);
+    reload_go_on(m);
+}
+
+void reload_disinherit(struct master *m, const char *why)
+{
+    m->generation = m->previous;
+    m->previous = NULL;
+    m->announced = true;
+    use_log_of(m->generation);
+    refuse(m, why, "the workers of the program before go on; mend it and send SIGHUP");
 }
 
 void reload_look(struct master *m, unsigned ready)
@@ -119,19 +150,22 @@ void reload_look(struct master *m, unsigned ready)
     }
     if (ready >= m->generation->config->workers) {
         announce(m);
-        reload_child_ended(m);
-    } else if (m->previous != NULL && m->workers.watched_us > m->ready_by_us) {
+        reload_go_on(m);
+    } else if (m->previous != NULL && m->inheritance.kind != INHERITS_REHEARSAL &&
+               m->workers.watched_us > m->ready_by_us) {
         roll_back(m);
     }
 }
 
-void reload_child_ended(struct master *m)
+void reload_go_on(struct master *m)
 {
     if (m->previous != NULL && workers_count(&m->workers, m->previous) == 0 && m->announced) {
         generation_free(m->previous);
         m->previous = NULL;
     }
-    if (m->reload_again && m->previous == NULL && m->announced && !m->draining) {
+    if (m->upgrade_again && upgrade_is_possible(m)) {
+        upgrade_start(m);
+    } else if (m->reload_again && m->previous == NULL && m->announced && !m->draining && m->rehearsal.pid == 0) {
         reload(m);
     }
 }

@@ -116,6 +116,17 @@ enum workers_start workers_start_missing(struct workers *workers, const struct g
     return pid == 0 ? WORKERS_IN_WORKER : WORKERS_STARTED;
 }
 
+void workers_adopt(struct workers *workers, unsigned slot, pid_t pid, bool leaving, const struct generation *generation)
+{
+    workers->processes[slot] = (struct worker_process){.state = leaving ? PROCESS_LEAVING : PROCESS_RUNNING,
+                                                       .pid = pid,
+                                                       .started = mono_now(),
+                                                       .since_us = workers->watched_us,
+                                                       .beat_us = workers->watched_us,
+                                                       .ready = true,
+                                                       .generation = generation};
+}
+
 /* ---- losing ------------------------------------------------------------------------------------------------------ */
 
 static void describe_death(const struct worker_process *process, int status, char *text, size_t size)
@@ -159,7 +170,7 @@ static void worker_lost(struct workers *workers, unsigned slot, int status)
     workers->next_start = mono_add_us(now, workers->backoff_us);
 }
 
-void workers_child_ended(struct workers *workers, pid_t pid, int status)
+bool workers_child_ended(struct workers *workers, pid_t pid, int status)
 {
     for (unsigned slot = 0; slot < SCOREBOARD_WORKERS; slot++) {
         struct worker_process *process = &workers->processes[slot];
@@ -174,8 +185,9 @@ void workers_child_ended(struct workers *workers, pid_t pid, int status)
         }
         scoreboard_bury(workers->board, slot);
         *process = (struct worker_process){.state = PROCESS_NONE};
-        break;
+        return true;
     }
+    return false;
 }
 
 /* ---- telling to leave -------------------------------------------------------------------------------------------- */

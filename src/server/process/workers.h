@@ -56,8 +56,13 @@ enum workers_start { WORKERS_COMPLETE, WORKERS_STARTED, WORKERS_IN_WORKER };
 enum workers_start workers_start_missing(struct workers *workers, const struct generation *generation, mono_time now,
                                          unsigned *slot);
 
-/* A child has ended with this wait status: logs it unless it had been told to leave, and frees its slot. */
-void workers_child_ended(struct workers *workers, pid_t pid, int status);
+/* A worker that this process has not made, as one of `generation`, in its slot. */
+void workers_adopt(struct workers *workers, unsigned slot, pid_t pid, bool leaving,
+                   const struct generation *generation);
+
+/* A child has ended with this wait status: logs it unless it had been told to leave, and frees its slot. Whether it was
+ * a worker. */
+bool workers_child_ended(struct workers *workers, pid_t pid, int status);
 
 /* Tells to leave (SIGTERM, then the drain deadline) all but the workers of `keep`; NULL: every one. */
 void workers_dismiss(struct workers *workers, const struct generation *keep);
