@@ -18,6 +18,7 @@ VERSION := $(shell cat VERSION)$(shell git describe --always --dirty --match '' 
 pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
 HAVE_SECCOMP := $(call pkg,libseccomp)
 HAVE_SYSTEMD := $(call pkg,libsystemd)
+NOTIFY_RELOAD := $(shell pkg-config --atleast-version=253 libsystemd 2>/dev/null && echo 1)
 HAVE_MICROHTTPD := $(call pkg,libmicrohttpd)
 HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(call pkg,libcrypto))
 
@@ -163,7 +164,9 @@ install: all
 	@set -e; for entry in $(INSTALLED); do mode=$${entry%%:*}; rest=$${entry#*:}; \
 	  install -D -m $$mode $${rest%%:*} $(DESTDIR)$${rest#*:}; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/sshecho
-	sed 's|/usr/sbin/|$(SBINDIR)/|' conf/deploy/sshechod.service > $(DESTDIR)$(UNITDIR)/sshechod.service
+	@# from 253 on systemd sends the signal itself and waits for the answer
+	sed 's|/usr/sbin/|$(SBINDIR)/|$(if $(NOTIFY_RELOAD),;s|^Type=notify$$|Type=notify-reload|;s|^ExecReload=.*|ReloadSignal=SIGUSR2|)' \
+	  conf/deploy/sshechod.service > $(DESTDIR)$(UNITDIR)/sshechod.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/sshechod.service
 	@# a configuration that is there already is its owner's
 	test -e $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf || install -m 644 conf/sshechod.conf $(DESTDIR)$(SYSCONFDIR)/sshecho/sshechod.conf

@@ -205,6 +205,34 @@ def test_handed_sockets_survive_a_reload(tmp_path):
             assert client.login().echo(client.shell(), b"x") == b"x"
 
 
+def test_handed_sockets_survive_an_upgrade(tmp_path, manager):
+    with handed(tmp_path, ["127.0.0.1:0", "127.0.0.1:0"]) as server:
+        before = server.addresses
+        with rawssh.Client(server.address) as client:
+            channel = client.login().shell()
+            server.signal(signal.SIGUSR2)
+            server.wait_line("upgraded", 20)
+            server.read_ports()
+            assert server.addresses == before
+            for address in before:
+                with rawssh.Client(address) as other:
+                    assert other.login().echo(other.shell(), b"x") == b"x"
+            assert client.echo(channel, b"y") == b"y"
+
+
+def test_upgrade_is_told(serve, manager):
+    server = serve(environment=manager.environment(), config="# nothing\n")
+    manager.wait("READY=1")
+    server.signal(signal.SIGUSR2)
+    manager.wait("READY=1", 20, count=2)
+    kinds = [re.findall(r"^(READY|RELOADING|STOPPING)=1", text, re.M) for text in manager.read()]
+    assert [each[0] for each in kinds if each] == ["READY", "RELOADING", "READY"], "the rehearsal spoke too"
+    assert any(re.search(r"^MONOTONIC_USEC=\d+$", text, re.M) for text in manager.read())
+    server.config_path.write_text("nonsense 1\n")  # and one that fails ends the reloading too
+    server.signal(signal.SIGUSR2)
+    manager.wait("READY=1", 20, count=3)
+
+
 def test_socket_for_another_process_is_left_alone(serve):
     server = serve(environment={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     with rawssh.Client(server.address) as client:

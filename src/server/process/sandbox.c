@@ -233,7 +233,15 @@ int sandbox_limit_master(struct option_error *error)
 static int drop_capabilities(struct option_error *error)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = {{0}};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    bool any = syscall(SYS_capget, &header, has) != 0;
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        any = any || has[i].permitted != 0 || has[i].effective != 0 || has[i].inheritable != 0;
+    }
+    if (!any) { /* a service manager that has taken them may have forbidden the call as well */
+        return 0;
+    }
     return syscall(SYS_capset, &header, none) == 0 ? 0 : fail(error, "capset");
 }
 
