@@ -530,7 +530,7 @@ def test_help_and_version_go_to_stdout():
     for option, word in (("--help", "--fail-if"), ("--version", "libssh")):
         done = run_tool(option)
         assert done.returncode == 0 and done.stderr == "" and word in done.stdout
-    for tool in ("compare", "merge", "plot"):
+    for tool in ("compare", "merge", "plot", "report"):
         assert run_tool(tool, "--help").returncode == 0
 
 

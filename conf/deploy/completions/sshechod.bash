@@ -47,7 +47,7 @@ _sshecho() {
         -*) COMPREPLY=($(compgen -W "$(_sshecho_long_options "$program")" -- "$word")) ;;
         *)
             if [ "${program##*/}" = sshload ]; then
-                [ "$COMP_CWORD" = 1 ] && COMPREPLY=($(compgen -W "compare merge plot" -- "$word"))
+                [ "$COMP_CWORD" = 1 ] && COMPREPLY=($(compgen -W "compare merge plot report" -- "$word"))
                 COMPREPLY+=($(compgen -f -X '!*.json' -- "$word") $(compgen -A hostname -- "$word"))
             fi ;;
     esac

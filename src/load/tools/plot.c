@@ -1,13 +1,16 @@
-/* Inside the room of tools.h: pictures, drawn by gnuplot. */
+/* Inside the room of tools.h: `sshload plot`, the curves of one run or several as a picture. */
+#include "load/tools/chart.h"
+#include "load/tools/curves.h"
 #include "load/tools/tools.h"
+#include "sshecho/units.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#define TITLE_HEIGHT 30
+#define PERCENTILES (-1) /* beside enum curve_figure */
 
 struct plot_options {
     char *output, *title;
@@ -16,7 +19,7 @@ struct plot_options {
 
 static const struct option_spec specs[] = {
     {"output", 0, OPTION_STRING, offsetof(struct plot_options, output), 0, 0, NULL, NULL, "FILE",
-     "The picture to write, .svg or .png (short: -o).", "Options", OPTION_COMMAND_LINE},
+     "The picture to write, an .svg (short: -o).", "Options", OPTION_COMMAND_LINE},
     {"title", 0, OPTION_STRING, offsetof(struct plot_options, title), 0, 0, NULL, NULL, "TEXT", "A heading.", "Options",
      OPTION_COMMAND_LINE},
     {"help", 'h', OPTION_BOOL, offsetof(struct plot_options, help), 0, 0, "no", NULL, NULL, "Print this and exit.",
@@ -27,164 +30,104 @@ const struct option_table plot_option_table = {
     .specs = specs,
     .count = sizeof specs / sizeof specs[0],
     .program = "sshload",
-    .usage = "sshload plot FILE.json... -o OUT.svg|OUT.png",
+    .usage = "sshload plot FILE.json... -o OUT.svg",
 };
 
-/* In gnuplot's single quotes, where only the quote itself is special. */
-static void put_quoted(const char *text, FILE *out)
+static const char *print_us(double us, char buffer[32])
 {
-    (void)fputc('\'', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '\'') {
-            (void)fputc('\'', out);
-        }
-        (void)fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, out);
-    }
-    (void)fputc('\'', out);
+    return units_human_duration(buffer, 32, us);
 }
 
-#define POINT_STEP 1.01
-
-/* The axis of percentiles is logarithmic in 1/(1-p): each further nine gets the same room. */
-static void put_percentiles(size_t index, const struct histogram *h, FILE *out)
+/* One line a run. -1 out of memory. */
+static int put_curves(const struct result *results, const struct string_list *files, struct chart chart, int which,
+                      int top, FILE *out)
 {
-    (void)fprintf(out, "$latency%zu << EOD\n", index);
-    uint64_t seen = 0;
-    double drawn_x = 0.0,
-           drawn_ms = 0.0; /* the last point; the next is at least a pixel further, or the picture is all points */
-    for (uint32_t slot = 0; slot < HISTOGRAM_SLOTS; slot++) {
-        if (h->counts[slot] == 0) {
-            continue;
-        }
-        double before = (double)seen / (double)h->total;
-        seen += h->counts[slot];
-        int64_t high = histogram_slot_high(slot);
-        double value_ms = (double)(high < h->max ? high : h->max) / 1e3;
-        double x = 1.0 / (1.0 - before);
-        if (seen < h->total && x < drawn_x * POINT_STEP && value_ms < drawn_ms * POINT_STEP) {
-            continue;
-        }
-        drawn_x = x;
-        drawn_ms = value_ms;
-        (void)fprintf(out, "%.6f %.6f\n", x, value_ms);
-        if (seen < h->total) {
-            (void)fprintf(out, "%.6f %.6f\n", 1.0 / (1.0 - (double)seen / (double)h->total), value_ms);
-        }
+    struct curve *curves = calloc(files->count, sizeof *curves);
+    struct chart_series *series = calloc(files->count, sizeof *series);
+    int rc = curves == NULL || series == NULL ? -1 : 0;
+    for (size_t i = 0; rc == 0 && i < files->count; i++) {
+        const char *slash = strrchr(files->items[i], '/');
+        const char *name = slash != NULL ? slash + 1 : files->items[i];
+        rc = which == PERCENTILES ? curve_percentiles(&curves[i], tally_histogram(&results[i].tally, HISTOGRAM_LATENCY))
+                                  : curve_over_time(&curves[i], &results[i], (enum curve_figure)which);
+        series[i] = (struct chart_series){.name = results[i].label[0] != '\0' ? results[i].label : name,
+                                          .x = curves[i].x,
+                                          .y = curves[i].y,
+                                          .count = curves[i].count,
+                                          .colour = (unsigned)i};
     }
-    if (h->total == 0) {
-        (void)fputs("1 NaN\n", out);
+    if (rc == 0) {
+        chart.series = series;
+        chart.series_count = files->count;
+        chart_write(&chart, top, out);
     }
-    (void)fputs("EOD\n", out);
+    for (size_t i = 0; curves != NULL && i < files->count; i++) {
+        curve_free(&curves[i]);
+    }
+    free(curves);
+    free(series);
+    return rc;
 }
 
-/* Whole seconds only: a last one that was cut short would look like a collapse. */
-static void put_series(size_t index, const struct result *result, FILE *out)
-{
-    const struct tally *t = &result->tally;
-    size_t whole = result->seconds < 1.0 ? 1 : (size_t)result->seconds;
-    bool connect = strcmp(result->mode, "connect") == 0;
-    (void)fprintf(out, "$series%zu << EOD\n", index);
-    for (size_t i = 0; i < t->second_count && i < whole; i++) {
-        const struct tally_second *s = &t->seconds[i];
-        (void)fprintf(out, "%zu %llu %.3f %llu %.3f\n", i + 1,
-                      (unsigned long long)(connect ? s->handshakes : s->echoes), (double)s->bytes / 1e6,
-                      (unsigned long long)s->errors, (double)s->latency_max_us / 1e3);
-    }
-    if (t->second_count == 0) {
-        (void)fputs("0 0 0 0 0\n", out); /* gnuplot refuses a picture without a point */
-    }
-    (void)fputs("EOD\n", out);
-}
-
-static void put_name(const struct result *result, const char *path, FILE *out)
-{
-    const char *slash = strrchr(path, '/');
-    put_quoted(result->label[0] != '\0' ? result->label : slash != NULL ? slash + 1 : path, out);
-}
-
-static void put_curves(const struct result *results, const struct string_list *files, const char *block,
-                       const char *columns, const char *style, FILE *out)
-{
-    (void)fputs("plot ", out);
-    for (size_t i = 0; i < files->count; i++) {
-        (void)fprintf(out, "%s$%s%zu using %s with %s lw 2 lc %zu title ", i > 0 ? ", " : "", block, i, columns, style,
-                      i + 1);
-        put_name(&results[i], files->items[i], out);
-    }
-    (void)fputc('\n', out);
-}
-
-static uint64_t most_errors(const struct result *results, size_t count)
-{
-    uint64_t most = 0;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < results[i].tally.second_count; j++) {
-            most = results[i].tally.seconds[j].errors > most ? results[i].tally.seconds[j].errors : most;
-        }
-    }
-    return most;
-}
-
-static void put_script(const struct result *results, const struct string_list *files,
-                       const struct plot_options *options, bool svg, FILE *out)
+static int put_picture(const struct result *results, const struct string_list *files, const char *title, FILE *out)
 {
     bool stream = strcmp(results[0].mode, "stream") == 0;
-    bool connect = strcmp(results[0].mode, "connect") == 0;
-    for (size_t i = 0; i < files->count; i++) {
-        put_percentiles(i, tally_histogram(&results[i].tally, HISTOGRAM_LATENCY), out);
-        put_series(i, &results[i], out);
+    const struct chart latency = {.title = "latency",
+                                  .x_label = "percentile",
+                                  .y_label = results[0].open_loop ? "latency from due time" : "service time",
+                                  .x_scale = CHART_NINES,
+                                  .y_scale = CHART_LOG,
+                                  .print_y = print_us};
+    const struct chart rate = {.title = "over time",
+                               .x_label = "second of the measurement",
+                               .y_label = stream                                    ? "MB/s"
+                                          : strcmp(results[0].mode, "connect") == 0 ? "handshakes/s"
+                                                                                    : "echoes/s",
+                               .print_y = chart_print_number};
+    const struct chart worst = {.title = "worst latency over time",
+                                .x_label = "second of the measurement",
+                                .y_label = "worst latency",
+                                .y_scale = CHART_LOG,
+                                .print_y = print_us};
+    const struct chart errors = {.title = "errors over time",
+                                 .x_label = "second of the measurement",
+                                 .y_label = "errors a second",
+                                 .print_y = chart_print_number};
+    (void)fprintf(out,
+                  "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
+                  "height=\"%d\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+                  CHART_WIDTH, 4 * CHART_HEIGHT + TITLE_HEIGHT, CHART_WIDTH, 4 * CHART_HEIGHT + TITLE_HEIGHT);
+    chart_write_style(out);
+    (void)fprintf(out, "<text x=\"%d\" y=\"20\" text-anchor=\"middle\" font-size=\"15\">", CHART_WIDTH / 2);
+    chart_write_text(title, out);
+    (void)fputs("</text>\n", out);
+    if (put_curves(results, files, latency, PERCENTILES, TITLE_HEIGHT, out) != 0 ||
+        put_curves(results, files, rate, stream ? CURVE_MB : CURVE_OPERATIONS, CHART_HEIGHT + TITLE_HEIGHT, out) != 0 ||
+        put_curves(results, files, worst, CURVE_WORST_US, 2 * CHART_HEIGHT + TITLE_HEIGHT, out) != 0 ||
+        put_curves(results, files, errors, CURVE_ERRORS, 3 * CHART_HEIGHT + TITLE_HEIGHT, out) != 0) {
+        return -1;
     }
-    (void)fprintf(out, "set terminal %s size 900,1100 noenhanced\nset output ",
-                  svg ? "svg background 'white' font 'sans,12'" : "pngcairo font 'sans,11'");
-    put_quoted(options->output, out);
-    (void)fputs("\nset multiplot layout 3,1 title ", out);
-    char title[256];
-    (void)snprintf(title, sizeof title, "sshload %s", results[0].mode);
-    put_quoted(options->title != NULL ? options->title : title, out);
-    (void)fputs("\nset lmargin 11\nset rmargin 9\nset grid\nset key top left\nset logscale x\nset logscale y\n"
-                "set xtics ('0 %%' 1, '50 %%' 2, '90 %%' 10, '99 %%' 100, '99.9 %%' 1000, '99.99 %%' 10000, '99.999 "
-                "%%' 100000)\n"
-                "set xrange [1:*]\nset xlabel 'percentile'\nset ylabel 'latency from due time, ms'\n",
-                out);
-    put_curves(results, files, "latency", "1:2", "lines", out);
-    (void)fputs("unset logscale\nset xtics auto\nset xrange [0:*]\nset yrange [0:1<*]\nset xlabel 'second of the "
-                "measurement'\n",
-                out);
-    (void)fprintf(out, "set key bottom left\nset ylabel '%s'\n",
-                  stream    ? "MB/s"
-                  : connect ? "handshakes/s"
-                            : "echoes/s");
-    put_curves(results, files, "series", stream ? "1:3" : "1:2", "linespoints", out);
-    (void)fputs(
-        "set key top left\nset ylabel 'errors per second'\nset y2label 'worst latency of the second, ms (dashed)'\n"
-        "set ytics nomirror\nset y2tics\nset y2range [0:*]\n",
-        out);
-    (void)fprintf(out, "set yrange [0:%llu]\n", (unsigned long long)most_errors(results, files->count) + 4);
-    (void)fputs("plot ", out);
-    for (size_t i = 0; i < files->count; i++) {
-        (void)fprintf(out, "%s$series%zu using 1:4 with impulses lw 4 lc %zu title ", i > 0 ? ", " : "", i, i + 1);
-        put_name(&results[i], files->items[i], out);
-        (void)fprintf(out, ", $series%zu using 1:5 axes x1y2 with lines dt 2 lc %zu notitle", i, i + 1);
-    }
-    (void)fputs("\nunset multiplot\nset output\n", out);
+    (void)fputs("</svg>\n", out);
+    return 0;
 }
 
-static int draw(const struct result *results, const struct string_list *files, const struct plot_options *options,
-                bool svg)
+static int draw(const struct result *results, const struct string_list *files, const struct plot_options *options)
 {
-    (void)unlink(options->output);          /* so that an old picture cannot pass for a new one */
-    FILE *gnuplot = popen("gnuplot", "we"); /* NOLINT(cert-env33-c): no word of a user's is in the command */
-    if (gnuplot == NULL) {
-        return tools_complain(TOOLS_WRONG, "plot: gnuplot cannot be started");
+    char title[256];
+    char text[512];
+    (void)snprintf(title, sizeof title, "sshload %s", results[0].mode);
+    FILE *out = fopen(options->output, "we");
+    if (out == NULL) {
+        (void)snprintf(text, sizeof text, "plot: %s: %s", options->output, strerror(errno));
+        return tools_complain(TOOLS_WRONG, text);
     }
-    put_script(results, files, options, svg, gnuplot);
-    int status = pclose(gnuplot);
-    struct stat file;
-    if (status != 0 || stat(options->output, &file) != 0 || file.st_size == 0) {
-        (void)unlink(options->output);
-        bool missing = WIFEXITED(status) && WEXITSTATUS(status) == 127;
-        return tools_complain(TOOLS_WRONG, missing ? "plot: gnuplot is not installed (Debian: gnuplot-nox)"
-                                                   : "plot: gnuplot failed, see above; no picture was written");
+    int rc = put_picture(results, files, options->title != NULL ? options->title : title, out);
+    bool written = ferror(out) == 0;
+    written = fclose(out) == 0 && written;
+    if (rc != 0 || !written) {
+        (void)remove(options->output); /* half a picture must not pass for one */
+        (void)snprintf(text, sizeof text, "plot: %s: %s", options->output, rc != 0 ? "out of memory" : strerror(errno));
+        return tools_complain(TOOLS_WRONG, text);
     }
     return TOOLS_OK;
 }
@@ -193,35 +136,14 @@ int plot_run(const void *values, const struct string_list *files)
 {
     const struct plot_options *options = values;
     const char *dot = options->output == NULL ? NULL : strrchr(options->output, '.');
-    bool svg = dot != NULL && strcmp(dot, ".svg") == 0;
-    if (dot == NULL || (!svg && strcmp(dot, ".png") != 0)) {
-        return tools_complain(TOOLS_USAGE, "plot: -o must name a file that ends in .svg or .png");
+    if (dot == NULL || strcmp(dot, ".svg") != 0) {
+        return tools_complain(TOOLS_USAGE, "plot: -o must name a file that ends in .svg (a page: sshload report)");
     }
-    struct result *results = calloc(files->count, sizeof *results);
-    if (results == NULL) {
-        return tools_complain(TOOLS_WRONG, "out of memory");
-    }
-    int code = TOOLS_OK;
-    size_t loaded = 0;
-    while (loaded < files->count && code == TOOLS_OK) {
-        char error[512];
-        if (result_load(&results[loaded], files->items[loaded], error, sizeof error) != 0) {
-            code = tools_complain(TOOLS_USAGE, error);
-        } else {
-            loaded++;
-        }
-    }
-    for (size_t i = 1; i < loaded && code == TOOLS_OK; i++) {
-        if (strcmp(results[i].mode, results[0].mode) != 0) {
-            code = tools_complain(TOOLS_USAGE, "plot: results of different modes do not fit in one picture");
-        }
-    }
+    struct result *results = NULL;
+    int code = tools_load(files, "plot", &results);
     if (code == TOOLS_OK) {
-        code = draw(results, files, options, svg);
+        code = draw(results, files, options);
     }
-    for (size_t i = 0; i < loaded; i++) {
-        result_free(&results[i]);
-    }
-    free(results);
+    tools_free(results, files->count);
     return code;
 }

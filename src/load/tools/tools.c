@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for the values of any of the three tables. */
+/* Room for the values of any of the tables. */
 union values {
     max_align_t align;
     char bytes[256];
@@ -20,6 +20,7 @@ static const struct {
     {"merge", &merge_option_table, merge_run, "at least one result"},
     {"plot", &plot_option_table, plot_run, "at least one result"},
     {"ab", &ab_option_table, NULL, NULL},
+    {"report", &page_option_table, page_run, "at least one result"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -37,6 +38,35 @@ bool tools_is_command(const char *word)
         }
     }
     return false;
+}
+
+int tools_load(const struct string_list *files, const char *command, struct result **out)
+{
+    char error[512];
+    struct result *results = calloc(files->count, sizeof *results);
+    *out = results;
+    if (results == NULL) {
+        return tools_complain(TOOLS_WRONG, "out of memory");
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        if (result_load(&results[i], files->items[i], error, sizeof error) != 0) {
+            return tools_complain(TOOLS_USAGE, error);
+        }
+        if (strcmp(results[i].mode, results[0].mode) != 0) {
+            (void)snprintf(error, sizeof error, "%s: %s is of mode %s, %s of mode %s: they do not fit in one picture",
+                           command, files->items[0], results[0].mode, files->items[i], results[i].mode);
+            return tools_complain(TOOLS_USAGE, error);
+        }
+    }
+    return TOOLS_OK;
+}
+
+void tools_free(struct result *results, size_t count)
+{
+    for (size_t i = 0; results != NULL && i < count; i++) {
+        result_free(&results[i]); /* harmless for one that was not read */
+    }
+    free(results);
 }
 
 /* Whether the values ask for help: each table ends with it. */
@@ -68,9 +98,9 @@ int tools_run(int argc, char **argv)
     }
     for (int i = 0; i < argc; i++) {
         /* Here -o is the output file, as in most programs that write one. */
-        arguments[i] = table == &plot_option_table && strcmp(argv[i], "-o") == 0      ? output
-                       : table == &compare_option_table && strcmp(argv[i], "--") == 0 ? border
-                                                                                      : argv[i];
+        arguments[i] = options_find(table, "output") != NULL && strcmp(argv[i], "-o") == 0 ? output
+                       : table == &compare_option_table && strcmp(argv[i], "--") == 0      ? border
+                                                                                           : argv[i];
     }
     int code;
     if (options_init(table, &values, &given, &error) != 0 ||

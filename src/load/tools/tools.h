@@ -1,7 +1,7 @@
 /*
  * tools.h - room: the commands that work on finished results.
  *
- * compare, merge and plot, each in a file of its own; this header is what main sees and what they share.
+ * compare, merge, plot and report, each in a file of its own; this header is what main sees and what they share.
  */
 #ifndef LOAD_TOOLS_TOOLS_H
 #define LOAD_TOOLS_TOOLS_H
@@ -19,10 +19,11 @@ bool tools_is_command(const char *word);
 /* argv[0] is the command. Returns the exit code. */
 int tools_run(int argc, char **argv);
 
-/* The option tables of the three, for --help and the tests. */
+/* The option tables of each, for --help and the tests. */
 extern const struct option_table compare_option_table;
 extern const struct option_table merge_option_table;
 extern const struct option_table plot_option_table;
+extern const struct option_table page_option_table;
 
 /* ab.c: takes the command line itself, since most of its words belong to the runs. */
 extern const struct option_table ab_option_table;
@@ -35,6 +36,7 @@ int repeat_run(const struct load_options *options, int argc, char **argv);
 int compare_run(const void *values, const struct string_list *files);
 int merge_run(const void *values, const struct string_list *files);
 int plot_run(const void *values, const struct string_list *files);
+int page_run(const void *values, const struct string_list *files);
 
 /* Stands in a list of files where the command line has "--". */
 #define TOOLS_BORDER "//--//"
@@ -66,6 +68,11 @@ bool tools_options_match(const struct result *a, const struct result *b, const c
 bool merge_matches(const struct result *into, const struct result *next, char *reason, size_t reason_size);
 /* merge.c: adds it. 0, or -1 out of memory. */
 int merge_add(struct result *into, const struct result *next);
+
+/* Reads the results, all of one mode. TOOLS_OK, or the exit code after a complaint; *out (tools_free) is set in any
+ * case. */
+int tools_load(const struct string_list *files, const char *command, struct result **out);
+void tools_free(struct result *results, size_t count);
 
 /* One line on stderr; returns code. */
 int tools_complain(int code, const char *text);
