@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -180,11 +181,20 @@ def test_job_command_is_understood_and_its_results_are_joined(serve, tmp_path):
     changes = {
         "--connections=4000": "--connections=8",
         "--ramp=20s": "--ramp=0",
+        "--start-at=START_AT": f"--start-at={time.time() + 2:.3f}",
         "--duration=60s": "--duration=500ms",
         "--identity=/keys/id_ed25519": f"--identity={key}",
         "echo@sshechod:22": "echo@%s:%d" % server.address,
     }
     assert set(changes) <= set(command)
+    refused = subprocess.run(
+        [str(harness.SSHLOAD), *command[1:]],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env={**os.environ, "JOB_COMPLETION_INDEX": "0"},
+    )  # as it stands, with no start put in
+    assert refused.returncode == 2, refused
     arguments = [str(harness.SSHLOAD), *[changes.get(each, each) for each in command[1:]]]
     running = [
         subprocess.Popen(

@@ -236,6 +236,9 @@ def test_merge_refuses_with_the_reason(results):
     assert done.returncode == 2 and "connections is 6, not 2" in done.stderr
     done = run_tool("merge", few, few)
     assert done.returncode == 2 and "in already" in done.stderr
+    again = changed(few, "again.json", started_at="2026-11-20T23:07:54Z")
+    done = run_tool("merge", few, again)
+    assert done.returncode == 2 and f"{again} does not match {few}" in done.stderr, done
 
 
 def test_plot_draws_every_run(results, tmp_path):
@@ -291,7 +294,7 @@ def test_four_shards_by_gnu_parallel_make_one_run(server, tmp_path):
     assert all(0 <= part["start_skew_us"] < 500_000 for part in parts)
     merged = run_tool("merge", *(f"{i}.json" for i in range(1, 5)), "--json", "all.json", cwd=tmp_path)
     assert merged.returncode == 0, merged
-    assert "4 results merged" in merged.stdout
+    assert "4 results merged" in merged.stdout and "Parts        4, the last began " in merged.stdout
     whole = json.loads((tmp_path / "all.json").read_text())
     check_result(whole)
     assert whole["summary"]["started"] == whole["summary"]["ok"] == 2000

@@ -392,6 +392,50 @@ static void test_merge_adds_counts_not_percentiles(void **state)
     result_free(&b);
 }
 
+static void test_merge_aligns_by_the_real_start(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) { /* whichever is merged into the other */
+        struct result a;
+        struct result b;
+        char reason[256];
+        fill(&a, 1, 1, 1000);
+        fill(&b, 2, 1, 1000);
+        a.seconds = b.seconds = 100.0;
+        b.started_at_us = a.started_at_us + 2100000;
+        struct result *into = first == 0 ? &a : &b;
+        struct result *next = first == 0 ? &b : &a;
+        assert_true(merge_matches(into, next, reason, sizeof reason));
+        assert_int_equal(merge_add(into, next), 0);
+        assert_int_equal(into->tally.seconds[3].echoes, 7); /* each had 7 in its own second 3 */
+        assert_int_equal(into->tally.seconds[5].echoes, 7);
+        assert_true(into->seconds > 102.0 && into->seconds < 102.2);
+        assert_int_equal(into->started_at_us, 1000000000000001);
+        result_free(&a);
+        result_free(&b);
+    }
+}
+
+static void test_merge_refuses_runs_that_are_no_shards(void **state)
+{
+    (void)state;
+    struct result a;
+    struct result b;
+    char reason[256];
+    fill(&a, 1, 1, 10);
+    fill(&b, 2, 1, 10);
+    a.shard_count = b.shard_count = 1;
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    assert_non_null(strstr(reason, "neither is a shard"));
+    a.shard_count = b.shard_count = 2;
+    a.seconds = b.seconds = 30.0;
+    b.started_at_us += 1600000; /* a twentieth of the run is 1.5 s */
+    assert_false(merge_matches(&a, &b, reason, sizeof reason));
+    assert_non_null(strstr(reason, "--start-at"));
+    result_free(&a);
+    result_free(&b);
+}
+
 static void test_merge_refuses_what_does_not_match(void **state)
 {
     (void)state;
@@ -471,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_what_binds_the_generator),
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_merge_adds_counts_not_percentiles),
+        cmocka_unit_test(test_merge_aligns_by_the_real_start),
+        cmocka_unit_test(test_merge_refuses_runs_that_are_no_shards),
         cmocka_unit_test(test_merge_refuses_what_does_not_match),
         cmocka_unit_test(test_compare_finds_regressions),
     };

@@ -115,6 +115,25 @@ static void print_offered(const struct result *result, FILE *out)
     }
 }
 
+/* How far apart the parts of a merged result began. */
+static void print_parts(const struct result *result, FILE *out)
+{
+    json_t *parts = json_object_get(result->about, "parts");
+    json_t *part;
+    size_t i;
+    json_int_t first_us = 0, last_us = 0;
+    json_array_foreach(parts, i, part)
+    {
+        json_int_t us = json_integer_value(json_object_get(part, "started_at_us"));
+        first_us = i == 0 || us < first_us ? us : first_us;
+        last_us = i == 0 || us > last_us ? us : last_us;
+    }
+    if (json_array_size(parts) > 1) {
+        (void)fprintf(out, "Parts        %zu, the last began %.3f ms after the first\n", json_array_size(parts),
+                      ((double)last_us - (double)first_us) / 1e3);
+    }
+}
+
 static void print_counts(const struct result *result, FILE *out)
 {
     const struct tally *t = &result->tally;
@@ -196,6 +215,7 @@ void report_print(const struct result *result, FILE *out)
 {
     const struct tally *t = &result->tally;
     print_head(result, out);
+    print_parts(result, out);
     print_counts(result, out);
     print_latencies(result, out);
     (void)fprintf(out, "\nErrors       %s\n", GROUPED(result_errors(result)));

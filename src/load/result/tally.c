@@ -50,6 +50,20 @@ static bool reach_second(struct tally *tally, size_t index)
     return true;
 }
 
+int tally_delay(struct tally *tally, size_t seconds)
+{
+    size_t count = tally->second_count;
+    if (seconds == 0 || count == 0) {
+        return 0;
+    }
+    if (!reach_second(tally, count + seconds - 1)) {
+        return -1;
+    }
+    memmove(&tally->seconds[seconds], &tally->seconds[0], count * sizeof tally->seconds[0]);
+    memset(&tally->seconds[0], 0, seconds * sizeof tally->seconds[0]);
+    return 0;
+}
+
 struct tally_second *tally_second_at(struct tally *tally, int64_t us)
 {
     if (us < 0 || !reach_second(tally, (size_t)(us / US_PER_S))) {

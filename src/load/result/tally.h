@@ -119,6 +119,8 @@ int tally_init(struct tally *tally);
 void tally_free(struct tally *tally);
 /* Adds `from` to `into` (live counters excepted). 0, or -1 out of memory (only the series is then incomplete). */
 int tally_merge(struct tally *into, const struct tally *from);
+/* Moves the series so many seconds later, for a merge with what began earlier. 0, or -1 out of memory. */
+int tally_delay(struct tally *tally, size_t seconds);
 
 /* The second that `us` after the start of the measurement falls into; NULL before it, or out of memory. */
 struct tally_second *tally_second_at(struct tally *tally, int64_t us);

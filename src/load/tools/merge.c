@@ -86,23 +86,45 @@ bool tools_options_match(const struct result *a, const struct result *b, const c
     return true;
 }
 
-/* The shards that a result holds, as [index...] in about.parts, or its own. */
-static bool shares_a_shard(const struct result *into, const struct result *next, char *reason, size_t reason_size)
+/* The shards that a result holds are in about.parts, once it has been merged. */
+static bool holds(const struct result *into, uint64_t shard, int64_t started_at_us)
 {
     size_t i;
     json_t *part;
     json_array_foreach(json_object_get(into->about, "parts"), i, part)
     {
-        bool same_shard =
-            next->shard_count > 1 && (uint64_t)json_integer_value(json_object_get(part, "shard")) == next->shard_index;
-        bool same_run = json_integer_value(json_object_get(part, "started_at_us")) == next->started_at_us;
-        if (same_shard || same_run) {
-            (void)snprintf(reason, reason_size, "%s %llu of %llu is in already", same_shard ? "shard" : "this result,",
-                           (unsigned long long)next->shard_index, (unsigned long long)next->shard_count);
+        if ((uint64_t)json_integer_value(json_object_get(part, "shard")) == shard ||
+            json_integer_value(json_object_get(part, "started_at_us")) == started_at_us) {
             return true;
         }
     }
     return false;
+}
+
+static bool shares_a_shard(const struct result *into, const struct result *next, char *reason, size_t reason_size)
+{
+    json_t *parts = json_object_get(next->about, "parts");
+    size_t count = parts == NULL ? 1 : json_array_size(parts);
+    for (size_t i = 0; i < count; i++) {
+        json_t *part = json_array_get(parts, i);
+        uint64_t shard =
+            part == NULL ? next->shard_index : (uint64_t)json_integer_value(json_object_get(part, "shard"));
+        int64_t started_at_us =
+            part == NULL ? next->started_at_us : json_integer_value(json_object_get(part, "started_at_us"));
+        if (holds(into, shard, started_at_us)) {
+            (void)snprintf(reason, reason_size, "shard %llu of %llu is in already", (unsigned long long)shard,
+                           (unsigned long long)next->shard_count);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Parts that start further apart than this did not load the server together: their rates do not add up. */
+static double apart_allowed_s(const struct result *a, const struct result *b)
+{
+    double shorter_s = a->seconds < b->seconds ? a->seconds : b->seconds;
+    return shorter_s * 0.05 > 1.0 ? shorter_s * 0.05 : 1.0;
 }
 
 bool merge_matches(const struct result *into, const struct result *next, char *reason, size_t reason_size)
@@ -120,15 +142,18 @@ bool merge_matches(const struct result *into, const struct result *next, char *r
         shares_a_shard(into, next, reason, reason_size)) {
         return false;
     }
-    /* Rates add up only for what ran together. */
-    double apart_s = (double)(next->started_at_us - into->started_at_us) / 1e6;
-    double shorter_s = next->seconds < into->seconds ? next->seconds : into->seconds;
-    if (apart_s < 0.0) {
-        apart_s = -apart_s;
-    }
-    if (apart_s > shorter_s / 2.0 && apart_s > 1.0) {
+    if (next->shard_count < 2) {
         (void)snprintf(reason, reason_size,
-                       "it started %.1f s apart, so the two did not run together (compare and plot take such results)",
+                       "neither is a shard of a run (--shard I/N), so each is a run by itself (compare and plot take "
+                       "such results)");
+        return false;
+    }
+    double apart_s = (double)(next->started_at_us - into->started_at_us) / 1e6;
+    apart_s = apart_s < 0.0 ? -apart_s : apart_s;
+    if (apart_s > apart_allowed_s(into, next)) {
+        (void)snprintf(reason, reason_size,
+                       "it started %.1f s apart, so the two did not run together; give all parts one --start-at "
+                       "(compare and plot take such results)",
                        apart_s);
         return false;
     }
@@ -158,15 +183,35 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-int merge_add(struct result *into, const struct result *next)
+/* The series of both count from the same instant: the start of what began first. */
+static int align(struct result *into, struct result *next)
 {
+    int64_t later_us = next->started_at_us - into->started_at_us;
+    struct result *late = later_us > 0 ? next : into;
+    uint64_t apart_us = (uint64_t)(later_us > 0 ? later_us : -later_us);
+    return tally_delay(&late->tally, (size_t)((apart_us + US_PER_S / 2) / US_PER_S));
+}
+
+/* From the first start to the last end. */
+static double measured_together_s(const struct result *a, const struct result *b)
+{
+    double later_s = (double)(b->started_at_us - a->started_at_us) / 1e6;
+    double end_s = larger(a->seconds, later_s + b->seconds);
+    return end_s - (later_s < 0.0 ? later_s : 0.0);
+}
+
+int merge_add(struct result *into, struct result *next)
+{
+    if (align(into, next) != 0) {
+        return -1;
+    }
     (void)json_array_append_new(parts_of(into), part_json(next));
     into->shard_index = 0;
     into->shards_merged += next->shards_merged;
     into->threads += next->threads;
     into->ramp_s = larger(into->ramp_s, next->ramp_s);
     into->warmup_s = larger(into->warmup_s, next->warmup_s);
-    into->seconds = larger(into->seconds, next->seconds);
+    into->seconds = measured_together_s(into, next);
     into->drain_s = larger(into->drain_s, next->drain_s);
     into->interrupted = into->interrupted || next->interrupted;
     if (next->start_skew_us != RESULT_SKEW_NONE && next->start_skew_us > into->start_skew_us) {

@@ -66,8 +66,8 @@ bool tools_options_match(const struct result *a, const struct result *b, const c
 
 /* merge.c: whether `next` belongs to the same run as `into`; false with a sentence. */
 bool merge_matches(const struct result *into, const struct result *next, char *reason, size_t reason_size);
-/* merge.c: adds it. 0, or -1 out of memory. */
-int merge_add(struct result *into, const struct result *next);
+/* merge.c: adds it, its series moved to where they began by the clock. 0, or -1 out of memory. */
+int merge_add(struct result *into, struct result *next);
 
 /* Reads the results, all of one mode. TOOLS_OK, or the exit code after a complaint; *out (tools_free) is set in any
  * case. */
