@@ -1,11 +1,12 @@
 """What the report says, and that it says no more than was measured."""
 
+import os
 import re
-import subprocess
+import signal
 
 import pytest
 
-from sshload_helpers import evil_echo, load, run_tool
+from sshload_helpers import evil_echo, finish_load, load, run_tool, start_load
 
 HOSTILE = "SSH-2.0-evil\x1b]0;owned\x07\x7f\u009b31m\u202e_\u00e9"
 
@@ -83,3 +84,32 @@ def test_bad_percentiles_are_refused_with_what_is_allowed(server, text):
 def test_a_gate_takes_any_percentile(server, tmp_path, condition, code):
     outcome = load(tmp_path, "-c", 2, "-n", 50, "--fail-if", condition, target=server)
     assert outcome.code == code, outcome
+
+
+@pytest.mark.parametrize("rate", [200, None])
+def test_what_was_never_answered_is_said(server, tmp_path, rate):
+    """The server stands still for good in the middle of the run: at a rate, what it leaves unanswered is no fast tail."""
+    options = ["-r", rate] if rate else []
+    started = start_load(
+        tmp_path, "-c", 4, "-d", "1s", "--drain-timeout", "300ms", "-i", "50ms", *options, target=server
+    )
+    lines = iter(started[1].stdout)
+    next(line for line in lines if "load" in line and "echoes/s=0 " not in line)
+    os.kill(server.worker, signal.SIGSTOP)
+    try:
+        outcome = finish_load(started, 20)
+    finally:
+        os.kill(server.worker, signal.SIGCONT)
+    summary = outcome.summary
+    assert summary["unfinished"] > 0, outcome
+    never = summary["started"] - summary["ok"]
+    censored = summary["unfinished"] if rate else 0
+    assert summary["censored"] == censored
+    assert outcome.result["latency_us"]["count"] == summary["ok"] + censored
+    report = outcome.report.replace(",", "")
+    assert f"over {summary['ok'] + censored} of {summary['started']} operations; {never} were never answered" in report
+    if (
+        rate
+    ):  # due at even times over nearly a second (the watchdog lets a worker stand for two), and none of it answered
+        assert outcome.result["latency_us"]["p50"] > 300_000, outcome
+        assert outcome.result["latency_uncorrected_us"]["p50"] < 300_000, outcome

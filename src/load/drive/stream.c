@@ -240,9 +240,12 @@ void stream_detach(struct stream *stream, enum fault fault, bool keep_unsent)
 
 void stream_give_up(struct stream *stream)
 {
+    const struct stream_shared *shared = stream->shared;
+    int64_t now_ns = mono_now().ns;
     for (; stream->head != stream->tail; stream->head++) {
-        if (message_at(stream, stream->head)->measured && stream->shared->messages_are_operations) {
-            stream->shared->tally->unfinished++;
+        const struct stream_message *message = message_at(stream, stream->head);
+        if (message->measured && shared->messages_are_operations) {
+            tally_give_up(shared->tally, message->due_ns, now_ns, shared->settings->options.rate > 0);
         }
     }
     stream->unsent = stream->tail;

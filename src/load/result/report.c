@@ -175,6 +175,22 @@ static void print_table_head(const char *title, const struct percentiles *wanted
     (void)fprintf(out, " %9s %9s\n", "max", "mean");
 }
 
+/* Percentiles of what was answered say nothing of what was not. */
+static void print_censoring(const struct result *result, FILE *out)
+{
+    const struct tally *t = &result->tally;
+    uint64_t answered = t->ok < t->started ? t->ok : t->started;
+    if (answered == t->started || strcmp(result->mode, "hold") == 0) {
+        return;
+    }
+    (void)fprintf(out, "  over %s of %s operations; %s were never answered", GROUPED(answered + t->censored),
+                  GROUPED(t->started), GROUPED(t->started - answered));
+    if (t->censored > 0) {
+        (void)fprintf(out, ", %s of them counted as long as they had waited", GROUPED(t->censored));
+    }
+    (void)fputc('\n', out);
+}
+
 static void print_latencies(const struct result *result, FILE *out)
 {
     static const char *const parts[TALLY_PHASES] = {"TCP", "banner + kex", "login", "channel", "first echo"};
@@ -191,6 +207,7 @@ static void print_latencies(const struct result *result, FILE *out)
         print_figures("from send time", tally_histogram(t, HISTOGRAM_UNCORRECTED), &wanted, out);
         print_figures("schedule slip", tally_histogram(t, HISTOGRAM_SLIP), &wanted, out);
     }
+    print_censoring(result, out);
     if (tally_histogram(t, HISTOGRAM_HANDSHAKE)->total > 0) {
         print_table_head("Handshake", &wanted, out);
         for (int i = 0; i < TALLY_PHASES; i++) {

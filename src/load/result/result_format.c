@@ -25,6 +25,7 @@ const struct result_counter result_counters[] = {
     COUNTER(failed),
     COUNTER(timed_out),
     COUNTER(unfinished),
+    COUNTER(censored),
     COUNTER(echoes),
     COUNTER(bytes),
     COUNTER(sessions_up),

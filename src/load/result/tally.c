@@ -116,6 +116,7 @@ int tally_merge(struct tally *into, const struct tally *from)
     into->failed += from->failed;
     into->timed_out += from->timed_out;
     into->unfinished += from->unfinished;
+    into->censored += from->censored;
     into->echoes += from->echoes;
     into->bytes += from->bytes;
     into->connects_tried += from->connects_tried;

@@ -78,8 +78,9 @@ struct tally_pressure {
 
 struct tally {
     uint64_t started, ok, failed, timed_out, unfinished;
-    uint64_t echoes; /* that came back within the measured time, whenever sent */
-    uint64_t bytes;  /* payload that came back (direction up: was sent) within the measured time */
+    uint64_t censored; /* subset of unfinished, at a rate: in HISTOGRAM_LATENCY with the time that they had waited */
+    uint64_t echoes;   /* that came back within the measured time, whenever sent */
+    uint64_t bytes;    /* payload that came back (direction up: was sent) within the measured time */
 
     uint64_t connects_tried;      /* whole run */
     uint64_t connects_up;         /* whole run; subset of connects_tried */
@@ -128,6 +129,17 @@ struct tally_second *tally_second_at(struct tally *tally, int64_t us);
 static inline struct histogram *tally_histogram(const struct tally *tally, enum tally_histogram which)
 {
     return &tally->histograms[which];
+}
+
+/* An operation that was due at due_ns and never answered before the run ended. At a rate it counts among the latencies
+ * as long as it has waited: without it the slowest would be missing there. */
+static inline void tally_give_up(struct tally *tally, int64_t due_ns, int64_t now_ns, bool at_a_rate)
+{
+    tally->unfinished++;
+    if (at_a_rate) {
+        tally->censored++;
+        histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), (now_ns - due_ns) / NS_PER_US);
+    }
 }
 
 /* Operations that did not succeed: timed out or failed, as the fault says. */
