@@ -1,5 +1,6 @@
 """Rows 24-33, 35-37, 41-44: channels, windows, requests and stray messages after login."""
 
+import contextlib
 import time
 
 import pytest
@@ -65,9 +66,58 @@ def test_row_24_maximum_packet_sizes(arena, max_packet):
     discard(client) if max_packet < 11 else client.close()
 
 
-def test_row_24_maximum_packet_size_10(arena):
-    """A spin in libssh 0.10.6: the watchdog replaces the worker, the other worker's sessions never notice."""
-    server = arena.start(workers=2)
+def offend(client, words=None):
+    """Opens a channel with maximum packet size 10 and has it echo. False where the channel is refused."""
+    channel = client.open(max_packet=10)
+    if not channel.opened:
+        return False
+    channel.execute(words) if words else channel.shell()
+    channel.feed(pattern(5000))
+    return True
+
+
+SIZE_10 = {
+    "plain": ({}, None),
+    "libssh's own I/O": ({"batch-io": "no"}, None),
+    "re-key by bytes": ({"rekey-bytes": "64K"}, None),
+    "re-key by time": ({"rekey-interval": "1s"}, None),
+    "re-key on request": ({}, "rekey every=20K"),
+    "generated": ({}, "chargen 1M"),
+}
+
+
+@pytest.mark.parametrize("case", SIZE_10)
+def test_row_24_maximum_packet_size_10(arena, case):
+    """A spin in libssh 0.10: it costs that client its connection, and nobody anything."""
+    options, words = SIZE_10[case]
+    server = arena.start(workers=1, options={"crypto-shortcuts": "yes", **options})
+    worker = server.worker
+    held = [login(server) for _ in range(4)]
+    channels = [client.shell() for client in held]
+    before = harness.cpu_seconds(worker)
+    client = login(server)
+    if "rekey-interval" in options:
+        client.idle(1.2)
+    if "rekey-bytes" in options:  # up to just below the limit, in several steps: then to a byte
+        channel = client.shell()
+        client.echo(channel, pattern(61_000))
+    with contextlib.suppress(ConnectionError):
+        if offend(client, words):
+            wait_until(lambda: client.closed or client.step(0.02), 4, "an end to it")
+    if "libssh 0.10" in harness.run_sshechod("--version").stdout:
+        assert server.wait_line("close", reason="protocol")["error"].startswith("a channel whose packets")
+    assert harness.cpu_seconds(worker) - before < 0.1, "the worker spun"
+    for other, beside in zip(held, channels):
+        assert other.echo(beside, b"x", 3) == b"x"
+    assert server.workers() == [worker]
+    assert not server.lines("worker_stuck")
+    for each in [client, *held]:
+        discard(each)
+
+
+def test_row_24_maximum_packet_size_10_without_shortcuts(arena):
+    """Left to libssh 0.10 it spins: the watchdog replaces the worker, the other worker's sessions never notice."""
+    server = arena.start(workers=2, options={"crypto-shortcuts": "no"})
     arena.worker_survives = arena.returns_to_base = False  # it may be on the worker that is lost
     workers = server.workers()
     held = [login(server) for _ in range(8)]

@@ -73,6 +73,7 @@ static int start_service(struct channel *channel, const char *kind, const char *
         misbehave_arrived(service.misbehaviour, channel->streams[0].held_bytes + channel->streams[1].held_bytes,
                           mono_now());
         if (service.misbehaviour->rekey_every_bytes != 0) {
+            channel->host->rekeys_on_request = true;
             channel->host->rekey_every(channel->host->data, service.misbehaviour->rekey_every_bytes);
         }
     }

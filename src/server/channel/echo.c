@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "server/channel/first_write.h"
 #include "sshecho/version.h"
 
 /* Room below this is none: packets of a few bytes cost as much as full ones. */
@@ -24,10 +25,6 @@
 /* On 0.10 echoed bytes are consumed by reading only when at most this much would stay unread: its ssh_channel_read
  * grants a full window without counting what is unread. 32,000 is the window it opens with. */
 #define UNREAD_AT_READ_MAX 32000U
-
-/* What a channel writes at once while its packet size is unknown, and how many packets of a known size: a peer may take
- * packets of one byte, and each costs as much time as kilobytes of a full one. */
-#define FIRST_WRITE_BYTES 1024U
 
 static uint8_t
     scratch[CHUNK_BYTES]; /* one thread per process, and never across a call that could come back here with it in use */
@@ -60,7 +57,8 @@ bool echo_has_room(struct channel_host *host)
     return pump_turn_left_bytes(host->pump) > 0 && room_below_cap(host) > 0;
 }
 
-/* How many bytes this turn's budget still pays for, in whole packets of this channel's. */
+/* How many bytes this turn's budget still pays for, in whole packets of this channel's: a peer may take packets of one
+ * byte, and each costs as much time as kilobytes of a full one. */
 static uint64_t room_in_turn(const struct channel *channel)
 {
     size_t left = pump_turn_left_bytes(channel->host->pump);
@@ -68,7 +66,7 @@ static uint64_t room_in_turn(const struct channel *channel)
         return 0;
     }
     if (channel->packet_bytes == 0) {
-        return FIRST_WRITE_BYTES;
+        return first_write_bytes(channel);
     }
     return (left / (channel->packet_bytes + PUMP_PACKET_COST_BYTES) + 1) * channel->packet_bytes;
 }
@@ -104,8 +102,15 @@ static int64_t write_out(struct channel *channel, const void *data, uint32_t n, 
 {
     struct channel_host *host = channel->host;
     ssh_channel ssh = channel->ssh;
+    bool first = channel->packet_bytes == 0;
+    if (first) {
+        first_write_begin(channel, n);
+    }
     uint64_t packets_before = pump_packets_out(host->pump);
     int written = is_stderr ? ssh_channel_write_stderr(ssh, data, n) : ssh_channel_write(ssh, data, n);
+    if (first && !first_write_end()) {
+        host->violated(host->data, REASON_PROTOCOL);
+    }
     if (written > 0) {
         pump_note_written(host->pump, (size_t)written);
         learn_packet_size(channel, (uint32_t)written, pump_packets_out(host->pump) - packets_before);

@@ -4,6 +4,12 @@
 
 #include "sshecho/log.h"
 
+/* What libssh says where first_write.h has ended its loop; it leaves half a message behind, which takes no other. */
+static bool takes_no_data(ssh_session session)
+{
+    return strcmp(ssh_get_error(session), "PRNG error") == 0;
+}
+
 void farewell_log(const struct farewell *farewell)
 {
     ssh_session session = farewell->session;
@@ -15,6 +21,9 @@ void farewell_log(const struct farewell *farewell)
     if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
         /* libssh closes the socket and then complains about that instead of the cause */
         error = "refused by libssh: malformed message, or no algorithm in common";
+    }
+    if (takes_no_data(session)) {
+        error = "a channel whose packets may have no data: maximum packet size 10, which libssh 0.10 cannot serve";
     }
     log_line(LOG_INFO, "close", log_u64("conn", farewell->id),
              log_str("peer", net_print(farewell->peer, text, sizeof text)),
@@ -49,7 +58,7 @@ void farewell_say(struct pump *pump, enum close_reason reason)
         [REASON_TEST_BENCH] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
-    if (words[reason] == NULL || !pump_is_alive(pump) || !pump_enter(pump)) {
+    if (words[reason] == NULL || !pump_is_alive(pump) || takes_no_data(pump->session) || !pump_enter(pump)) {
         return;
     }
     (void)ssh_session_set_disconnect_message(pump->session, words[reason]);
