@@ -20,7 +20,7 @@ enum load_mode { MODE_PING, MODE_STREAM, MODE_CONNECT, MODE_HOLD };
 enum load_content { LOAD_CONTENT_AUTO, LOAD_CONTENT_TEXT, LOAD_CONTENT_BINARY };
 enum load_direction { DIRECTION_BOTH, DIRECTION_UP, DIRECTION_DOWN };
 
-/* The values of the option table, in its order; see settings.c for what each means. */
+/* The values of the option table, in its order; see settings_table.c for what each means. */
 struct load_options {
     unsigned mode;
     uint64_t connections, channels, threads;
