@@ -78,6 +78,7 @@ static int start_service(struct channel *channel, const char *kind, const char *
         }
     }
     channel->service = service;
+    echo_open_window(channel);
     log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
              log_str("words", words));
     channel_queue(channel); /* what came before the request, or what is to be generated */

@@ -22,9 +22,12 @@
 #define GRANT_MAX_0_11 (2U * 1024 * 1024)
 #define VERSION_0_11 (0 << 16 | 11 << 8)
 
+/* The window that a channel begins with. */
+#define OPENING_WINDOW_BYTES 32000U
+
 /* On 0.10 echoed bytes are consumed by reading only when at most this much would stay unread: its ssh_channel_read
  * grants a full window without counting what is unread. 32,000 is the window it opens with. */
-#define UNREAD_AT_READ_MAX 32000U
+#define UNREAD_AT_READ_MAX OPENING_WINDOW_BYTES
 
 static uint8_t
     scratch[CHUNK_BYTES]; /* one thread per process, and never across a call that could come back here with it in use */
@@ -249,6 +252,19 @@ static void consume_echoed(struct channel *channel, struct stream *stream, bool 
         }
         stream->echoed_bytes -= (uint32_t)got;
     }
+}
+
+void echo_open_window(struct channel *channel)
+{
+    const struct stream *streams = channel->streams;
+    bool anything =
+        streams[0].held_bytes + streams[0].echoed_bytes + streams[1].held_bytes + streams[1].echoed_bytes > 0;
+    if (version_libssh_number() >= VERSION_0_11 || anything) {
+        return; /* data has opened it; 0.11 has nothing else that would */
+    }
+    /* Asked for more than the window allows, 0.10 opens it. There is nothing to read, and inside a callback nothing can
+     * come. */
+    (void)ssh_channel_read_timeout(channel->ssh, scratch, OPENING_WINDOW_BYTES + 1, 0, 0);
 }
 
 bool echo_generate(struct channel *channel)

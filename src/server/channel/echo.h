@@ -17,6 +17,10 @@ bool echo_has_room(struct channel_host *host);
  */
 int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user);
 
+/* Opens the window beyond the little that a channel begins with, before data does, where libssh has a way to. Inside a
+ * request's callback only. */
+void echo_open_window(struct channel *channel);
+
 /* Outside of callbacks: echoes what is held, and has libssh re-open the window for it. */
 void echo_held(struct channel *channel);
 /* Takes for echoed what is held: the bytes are not wanted back. */

@@ -203,12 +203,6 @@ static bool on_turned(struct pump *pump, void *data)
         connection_close(c, overrun ? REASON_WINDOW_OVERRUN : REASON_PROTOCOL);
         return false;
     }
-    if (c->phase < PHASE_OPEN) {
-        /* Clients send the small messages of a handshake one by one and many leave Nagle's algorithm on: an
-         * acknowledgement held back would cost them 40 ms. The kernel forgets this wish, so it is told again. */
-        int on = 1;
-        (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
-    }
     bool had_channels = c->host.first != NULL;
     bool held_back = channels_drain(&c->host);
     if (had_channels && c->host.first == NULL && c->set->draining) {
@@ -229,9 +223,24 @@ static bool something_waits(struct connection *c)
 }
 
 /* What could be sent has been sent: only now is what waits known. */
+/* Many clients leave Nagle's algorithm on: what they send in pieces (a handshake's messages, a packet in two segments)
+ * waits for the acknowledgement of the piece before, which Linux holds back for 40 ms in the hope of an answer that
+ * could carry it. Where none has come out of this turn it is sent now. The kernel forgets this wish, so it is told
+ * again. */
+static void acknowledge(struct connection *c)
+{
+    bool came = pump_wire_in(&c->pump) != c->turn_in_mark;
+    bool answered = pump_wire_out(&c->pump) != c->turn_out_mark;
+    if (came && (!answered || c->phase < PHASE_OPEN || c->rekeying)) {
+        int on = 1;
+        (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
+}
+
 static void on_settled(struct pump *pump, void *data)
 {
     struct connection *c = data;
+    acknowledge(c);
     if (c->phase != PHASE_CLOSING) {
         report_memory(c);
         deadline_turned(&c->deadline, pump_wire_in(pump), pump_wire_out(pump), something_waits(c));
@@ -257,8 +266,9 @@ static void on_dead(struct pump *pump, void *data)
 /* Should libssh crash or spin from here on, the master reads whom it was serving. */
 static void on_turning(struct pump *pump, void *data)
 {
-    (void)pump;
-    const struct connection *c = data;
+    struct connection *c = data;
+    c->turn_in_mark = pump_wire_in(pump);
+    c->turn_out_mark = pump_wire_out(pump);
     counters_set(&c->set->counters->last_source, c->source);
 }
 
