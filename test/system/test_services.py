@@ -1,6 +1,7 @@
 """What a channel can ask for, what it gets, and how it ends."""
 
 import os
+import time
 
 import pytest
 
@@ -296,3 +297,21 @@ def test_clients_that_vanish_leave_nothing(server, dial, end):
     assert len(server.lines("close")) == 20
     fresh = dial(server)
     assert fresh.echo(fresh.shell(), b"x") == b"x"
+
+
+def test_an_exit_after_nothing_waits_for_nothing(server, dial):
+    channel = dial(server).open()
+    assert channel.execute("exit status=3 after=0")
+    channel.client.wait(lambda: channel.closed, 3, "the end")
+    assert channel.exit_status == 3 and channel.ending()[-3:] == ENDING
+
+
+def test_an_echo_for_a_time(server, dial):
+    """For tools that keep their input open: what comes in time is echoed, then it ends by itself."""
+    channel = dial(server).open(window=1 << 20)
+    began = time.monotonic()
+    assert channel.execute("echo for=500ms")
+    channel.client.echo(channel, b"in time")
+    channel.client.wait(lambda: channel.closed, 5, "the end")
+    assert 0.4 < time.monotonic() - began < 3
+    assert channel.data == b"in time" and channel.exit_status == 0 and channel.ending()[-3:] == ENDING

@@ -168,6 +168,29 @@ static void finish(struct channel *channel)
     (void)ssh_channel_close(channel->ssh);
 }
 
+/* Test bench: an end that needs no input. */
+static void look_at_time(struct channel *channel)
+{
+    int64_t wait_us = 0;
+    if (channel->service.misbehaviour == NULL) {
+        return;
+    }
+    if (misbehave_over(channel->service.misbehaviour, mono_now(), &wait_us)) {
+        channel->exit_now = true;
+    } else if (wait_us > 0) {
+        channel->host->wake_after(channel->host->data, wait_us);
+    }
+}
+
+void channels_wake(struct channel_host *host)
+{
+    for (struct channel *channel = host->first; channel != NULL; channel = channel->next) {
+        if (channel->service.misbehaviour != NULL) {
+            channel_queue(channel);
+        }
+    }
+}
+
 /* Returns true while there is something left to do on this channel. */
 static bool channel_drain(struct channel *channel)
 {
@@ -183,6 +206,7 @@ static bool channel_drain(struct channel *channel)
         break;
     case SERVICE_ECHO:
         echo_held(channel);
+        look_at_time(channel);
         break;
     case SERVICE_DISCARD:
         echo_discard(channel); /* what came before the request */

@@ -77,6 +77,9 @@ struct channel *channel_create(struct channel_host *host, ssh_session session);
 /* Removes the callbacks and forgets the ssh_channel. Not inside a callback of its own. */
 void channel_destroy(struct channel *channel);
 
+/* Test bench: time has passed, each channel that may care looks at it in the next drain. */
+void channels_wake(struct channel_host *host);
+
 /* Puts the channel in line for the next drain. For the rooms of a channel. */
 void channel_queue(struct channel *channel);
 

@@ -42,6 +42,7 @@ static const struct {
     {VERB_ECHO, "delay", UNIT_DURATION, offsetof(struct misbehaviour, delay_us)},
     {VERB_ECHO, "jitter", UNIT_DURATION, offsetof(struct misbehaviour, jitter_us)},
     {VERB_ECHO, "rate", UNIT_SIZE, offsetof(struct misbehaviour, rate_bytes_per_s)},
+    {VERB_ECHO, "for", UNIT_DURATION, offsetof(struct misbehaviour, life_us)},
     {VERB_STALL, "after", UNIT_SIZE, offsetof(struct misbehaviour, stall_after_bytes)},
     {VERB_STALL, "for", UNIT_DURATION, offsetof(struct misbehaviour, stall_for_us)},
     {VERB_DROP, "after", UNIT_SIZE, offsetof(struct misbehaviour, drop_after_bytes)},
@@ -199,6 +200,7 @@ int misbehave_parse(const char *words, struct misbehaviour *out, char *complaint
                         5);
     }
     out->tokens_at = mono_now();
+    out->ends_at = mono_add_us(out->tokens_at, (int64_t)out->life_us);
     return 0;
 }
 
@@ -321,6 +323,20 @@ enum misbehave_verdict misbehave_limit(struct misbehaviour *misbehaviour, mono_t
     n = misbehaviour->split_bytes != 0 ? least(n, misbehaviour->split_bytes) : n;
     *allowed = n;
     return n > 0 ? MISBEHAVE_GO : MISBEHAVE_WAIT;
+}
+
+bool misbehave_over(struct misbehaviour *misbehaviour, mono_time now, int64_t *wait_us)
+{
+    *wait_us = 0;
+    if (misbehaviour->life_us != 0 && misbehaviour->exit_after_bytes == UINT64_MAX) {
+        int64_t left_us = mono_us_between(now, misbehaviour->ends_at);
+        if (left_us > 0) {
+            *wait_us = left_us + 1;
+        } else {
+            misbehaviour->exit_after_bytes = misbehaviour->arrived_bytes; /* what came in time is still echoed */
+        }
+    }
+    return misbehaviour->passed_bytes >= misbehaviour->exit_after_bytes;
 }
 
 void misbehave_passed(struct misbehaviour *misbehaviour, uint64_t bytes)

@@ -20,6 +20,7 @@
 
 struct misbehaviour {
     uint64_t delay_us, jitter_us;
+    uint64_t life_us; /* 0: as long as the client likes */
     uint64_t rate_bytes_per_s;
     uint64_t stall_after_bytes, stall_for_us;                       /* stall_for 0: no stall */
     uint64_t drop_after_bytes, reset_after_bytes, exit_after_bytes; /* UINT64_MAX: never */
@@ -36,7 +37,7 @@ struct misbehaviour {
     } marks[MISBEHAVE_MARKS];
     unsigned first_mark, mark_count;
     double tokens;
-    mono_time tokens_at, stalled_until;
+    mono_time tokens_at, stalled_until, ends_at;
     bool stalling, stalled;
     unsigned short dice[3];
 };
@@ -55,6 +56,8 @@ void misbehave_arrived(struct misbehaviour *misbehaviour, uint64_t bytes, mono_t
  * (MISBEHAVE_WAIT; 0: until something happens). */
 enum misbehave_verdict misbehave_limit(struct misbehaviour *misbehaviour, mono_time now, uint64_t want,
                                        uint64_t *allowed, int64_t *wait_us);
+/* Whether it is to end now, whatever else may come. Where time decides that later, *wait_us says when. */
+bool misbehave_over(struct misbehaviour *misbehaviour, mono_time now, int64_t *wait_us);
 void misbehave_passed(struct misbehaviour *misbehaviour, uint64_t bytes);
 
 #endif

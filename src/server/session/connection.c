@@ -204,6 +204,9 @@ static bool on_turned(struct pump *pump, void *data)
         return false;
     }
     bool had_channels = c->host.first != NULL;
+    if (disturb_woken(&c->disturb)) {
+        channels_wake(&c->host);
+    }
     bool held_back = channels_drain(&c->host);
     if (had_channels && c->host.first == NULL && c->set->draining) {
         connection_close(c, REASON_DRAIN);
@@ -231,7 +234,7 @@ static void acknowledge(struct connection *c)
 {
     bool came = pump_wire_in(&c->pump) != c->turn_in_mark;
     bool answered = pump_wire_out(&c->pump) != c->turn_out_mark;
-    if (came && (!answered || c->phase < PHASE_OPEN || c->rekeying)) {
+    if (came && (!answered || c->phase < PHASE_OPEN || c->deadline.rekeying)) {
         int on = 1;
         (void)setsockopt(c->pump.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     }

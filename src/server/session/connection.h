@@ -60,7 +60,7 @@ struct connection {
     enum phase phase, phase_before_close;
     enum close_reason reason;
     mono_time accepted_at;
-    int64_t kex_us, login_us; /* from accept; -1: not reached */
+    int64_t kex_us, login_us;             /* from accept; -1: not reached */
     uint64_t turn_in_mark, turn_out_mark; /* bytes through the socket when the turn began */
     uint64_t held_reported, pending_reported;
     unsigned failures, requests_none, probes;

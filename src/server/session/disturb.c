@@ -32,7 +32,15 @@ static void on_wake_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct disturb *disturb = timer->data;
+    disturb->woken = true;
     pump_turn(disturb->pump);
+}
+
+bool disturb_woken(struct disturb *disturb)
+{
+    bool woken = disturb->woken;
+    disturb->woken = false;
+    return woken;
 }
 
 void disturb_wake_after(struct disturb *disturb, int64_t us)

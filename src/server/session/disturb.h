@@ -17,6 +17,7 @@ struct disturb {
     struct pump *pump;
     ev_timer wake;              /* a turn is due */
     uint64_t rekey_interval_us; /* of the configuration */
+    bool woken;                 /* since disturb_woken was asked */
     bool rekey_forced;          /* the interval is to be put back after the next re-exchange */
 };
 
@@ -31,5 +32,7 @@ void disturb_rekey_every(struct disturb *disturb, uint64_t bytes);
 void disturb_after_rekey(struct disturb *disturb);
 /* A turn of the pump after so long at the latest. */
 void disturb_wake_after(struct disturb *disturb, int64_t us);
+/* Whether such a turn has come since the last time of asking. */
+bool disturb_woken(struct disturb *disturb);
 
 #endif
