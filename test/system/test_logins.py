@@ -11,9 +11,14 @@ from clients import assert_echo, openssh, run
 from rawssh import pattern
 from sshload_helpers import load
 
-KEYS = {"ed25519": ["-t", "ed25519"], "ecdsa-256": ["-t", "ecdsa", "-b", "256"], "ecdsa-384": ["-t", "ecdsa", "-b", "384"],
-        "ecdsa-521": ["-t", "ecdsa", "-b", "521"], "rsa-2048": ["-t", "rsa", "-b", "2048"],
-        "rsa-4096": ["-t", "rsa", "-b", "4096"]}
+KEYS = {
+    "ed25519": ["-t", "ed25519"],
+    "ecdsa-256": ["-t", "ecdsa", "-b", "256"],
+    "ecdsa-384": ["-t", "ecdsa", "-b", "384"],
+    "ecdsa-521": ["-t", "ecdsa", "-b", "521"],
+    "rsa-2048": ["-t", "rsa", "-b", "2048"],
+    "rsa-4096": ["-t", "rsa", "-b", "4096"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +70,22 @@ def test_sshload_logs_in_with_an_agent(guarded, keys, tmp_path, key):
 def test_sshload_goes_on_to_the_next_key(guarded, keys, tmp_path):
     other = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(other)], check=True)
-    outcome = load(tmp_path, "-n", 1, "-c", 1, "--auth", "publickey", "-I", other, "-I", keys / "rsa-2048", "-I",
-                   keys / "ed25519", target=guarded)
+    outcome = load(
+        tmp_path,
+        "-n",
+        1,
+        "-c",
+        1,
+        "--auth",
+        "publickey",
+        "-I",
+        other,
+        "-I",
+        keys / "rsa-2048",
+        "-I",
+        keys / "ed25519",
+        target=guarded,
+    )
     assert outcome.code == 0, outcome
 
 
@@ -75,8 +94,20 @@ def test_sshload_goes_on_to_the_next_key(guarded, keys, tmp_path):
 def test_sshload_logs_in_without_a_key(all_host_keys, tmp_path, method, host_key):
     words = tmp_path / "password"
     words.write_text("anything\n")
-    outcome = load(tmp_path, "-n", 1, "-c", 1, "--auth", method, "--password-file", words, "--host-key-algorithms",
-                   host_key, target=all_host_keys)
+    outcome = load(
+        tmp_path,
+        "-n",
+        1,
+        "-c",
+        1,
+        "--auth",
+        method,
+        "--password-file",
+        words,
+        "--host-key-algorithms",
+        host_key,
+        target=all_host_keys,
+    )
     assert outcome.code == 0, outcome
 
 

@@ -1,0 +1,55 @@
+import asyncio
+import sys
+import warnings
+
+warnings.simplefilter("ignore")
+import asyncssh  # noqa: E402
+
+host, port, login, cipher, key, rekey = sys.argv[1:]
+
+
+class Client(asyncssh.SSHClient):
+    def password_auth_requested(self):
+        return "secret"
+
+    def kbdint_auth_requested(self):
+        return ""
+
+    def kbdint_challenge_received(self, name, instructions, language, prompts):
+        return ["secret"] * len(prompts)
+
+
+async def main():
+    options = {
+        "known_hosts": None,
+        "username": "tester",
+        "agent_path": None,
+        "config": [],
+        "rekey_bytes": int(rekey) or 1 << 40,
+        "client_keys": [key] if login == "publickey" else None,
+    }
+    if login != "none":
+        options["preferred_auth"] = login
+    if cipher:
+        options["encryption_algs"] = [cipher]
+    async with asyncssh.connect(host, int(port), client_factory=Client, **options) as connection:
+        process = await connection.create_process("cat", encoding=None)
+        data = sys.stdin.buffer.read()
+
+        async def feed():
+            for start in range(0, len(data), 100_000):
+                process.stdin.write(data[start : start + 100_000])
+                await process.stdin.drain()
+            process.stdin.write_eof()
+
+        feeding = asyncio.create_task(feed())
+        sys.stdout.buffer.write(await process.stdout.read())
+        await feeding
+        return (await process.wait()).exit_status
+
+
+try:
+    sys.exit(asyncio.run(main()))
+except ValueError as error:
+    print(error, file=sys.stderr)
+    sys.exit(77)
