@@ -54,6 +54,9 @@ bool net_range_parse(const char *text, struct net_range *out);
 /* An IPv4 client of an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
 bool net_range_contains(const struct net_range *range, const struct net_address *address);
 
+/* IPv4 address, or the /64 of an IPv6 one, as a non-zero number: what a limit per source counts by. */
+uint64_t net_source_key(const struct net_address *peer);
+
 /* Raises RLIMIT_NOFILE to its hard value; returns the limit now in force. */
 uint64_t net_raise_fd_limit(void);
 

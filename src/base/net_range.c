@@ -1,4 +1,4 @@
-/* Inside the room of net.h: ranges of addresses. */
+/* Inside the room of net.h: ranges of addresses, and sources. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,4 +49,26 @@ bool net_range_contains(const struct net_range *range, const struct net_address 
     unsigned whole = range->prefix_bits / 8, rest = range->prefix_bits % 8;
     return memcmp(bytes, range->bytes, whole) == 0 &&
            (rest == 0 || (unsigned)(bytes[whole] ^ range->bytes[whole]) >> (8 - rest) == 0);
+}
+
+uint64_t net_source_key(const struct net_address *peer)
+{
+    if (peer->storage.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->storage;
+        return UINT64_C(1) << 63 | ntohl(v4->sin_addr.s_addr);
+    }
+    if (peer->storage.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->storage;
+        const uint8_t *bytes = v6->sin6_addr.s6_addr;
+        uint64_t key = 0;
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+            return UINT64_C(1) << 63 | (uint64_t)bytes[12] << 24 | (uint64_t)bytes[13] << 16 |
+                   (uint64_t)bytes[14] << 8 | bytes[15];
+        }
+        for (unsigned i = 0; i < 8; i++) {
+            key = key << 8 | bytes[i];
+        }
+        return key != 0 ? key & ~(UINT64_C(1) << 63) : 1; /* ::1 and its like */
+    }
+    return 1;
 }

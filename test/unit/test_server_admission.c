@@ -24,7 +24,7 @@ static struct net_address address(const char *text)
 static uint64_t key_of(const char *text)
 {
     struct net_address a = address(text);
-    return admission_source_key(&a);
+    return net_source_key(&a);
 }
 
 static void test_source_keys(void **state)

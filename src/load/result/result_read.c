@@ -1,3 +1,4 @@
+/* Inside the room of result.h: reading a result file; everything in it is checked. */
 #include "load/result/result.h"
 
 #include <stdio.h>

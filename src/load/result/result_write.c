@@ -1,3 +1,4 @@
+/* Inside the room of result.h: writing a result file. */
 #include "load/result/result.h"
 
 #include <errno.h>

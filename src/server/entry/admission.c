@@ -11,32 +11,6 @@
 
 #define SUMMARY_INTERVAL_US (10 * US_PER_S)
 
-void token_bucket_init(struct token_bucket *bucket, uint64_t size, uint64_t period_s)
-{
-    *bucket = (struct token_bucket){
-        .size = (double)size, .rate_per_s = (double)size / (double)period_s, .tokens = (double)size, .at = mono_now()};
-}
-
-bool token_bucket_has(struct token_bucket *bucket, mono_time now)
-{
-    if (bucket->size < 1.0) {
-        return true;
-    }
-    bucket->tokens += mono_s_between(bucket->at, now) * bucket->rate_per_s;
-    bucket->at = now;
-    if (bucket->tokens > bucket->size) {
-        bucket->tokens = bucket->size;
-    }
-    return bucket->tokens >= 1.0;
-}
-
-bool token_bucket_take(struct token_bucket *bucket, mono_time now)
-{
-    bool has = token_bucket_has(bucket, now);
-    bucket->tokens -= has && bucket->size >= 1.0 ? 1.0 : 0.0;
-    return has;
-}
-
 uint64_t admission_room(uint64_t fd_limit)
 {
     return fd_limit > 2 * RESERVED_FDS ? fd_limit - RESERVED_FDS : fd_limit / 2;
@@ -90,7 +64,7 @@ static bool dropped_early(struct admission *admission)
 static int decide(struct admission *admission, const struct net_address *peer, mono_time now)
 {
     const struct config *config = admission->config;
-    uint64_t source = admission_source_key(peer);
+    uint64_t source = net_source_key(peer);
     if (config->profile == PROFILE_EXPOSED && scoreboard_is_held_off(admission->board, source, (uint64_t)now.ns)) {
         return REFUSED_HELD_OFF;
     }
@@ -164,26 +138,4 @@ void admission_tick(struct admission *admission, mono_time now)
     admission->refusing = unlogged != 0;
     admission->last_summary = now;
     log_summary(admission, unlogged != 0 ? "refusals" : "refusals_over");
-}
-
-uint64_t admission_source_key(const struct net_address *peer)
-{
-    if (peer->storage.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer->storage;
-        return UINT64_C(1) << 63 | ntohl(v4->sin_addr.s_addr);
-    }
-    if (peer->storage.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&peer->storage;
-        const uint8_t *bytes = v6->sin6_addr.s6_addr;
-        uint64_t key = 0;
-        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-            return UINT64_C(1) << 63 | (uint64_t)bytes[12] << 24 | (uint64_t)bytes[13] << 16 |
-                   (uint64_t)bytes[14] << 8 | bytes[15];
-        }
-        for (unsigned i = 0; i < 8; i++) {
-            key = key << 8 | bytes[i];
-        }
-        return key != 0 ? key & ~(UINT64_C(1) << 63) : 1; /* ::1 and its like */
-    }
-    return 1;
 }

@@ -12,18 +12,9 @@
 #include "server/figures/scoreboard.h"
 #include "sshecho/clock.h"
 #include "sshecho/net.h"
+#include "sshecho/token_bucket.h"
 
 #define ADMITTED (-1)
-
-/* `size` tokens arrive, evenly, in each period, and no more than `size` wait; size 0 never runs dry. */
-struct token_bucket {
-    double size, rate_per_s, tokens;
-    mono_time at;
-};
-void token_bucket_init(struct token_bucket *bucket, uint64_t size, uint64_t period_s);
-bool token_bucket_take(struct token_bucket *bucket, mono_time now);
-/* Whether it could be taken. */
-bool token_bucket_has(struct token_bucket *bucket, mono_time now);
 
 struct admission {
     const struct config *config;
@@ -55,8 +46,5 @@ void admission_refuse(struct admission *admission, enum refuse_reason reason, co
                       mono_time now);
 /* Called about once a second: the summary. */
 void admission_tick(struct admission *admission, mono_time now);
-
-/* IPv4 address, or the /64 of an IPv6 one, as a non-zero number. */
-uint64_t admission_source_key(const struct net_address *peer);
 
 #endif

@@ -1,3 +1,4 @@
+/* Inside the room of master_state.h: from one generation to the next. */
 #include <ev.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* Inside the room of master_state.h: from one program to the next. */
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>

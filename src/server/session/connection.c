@@ -374,7 +374,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->set = set;
     c->id = atomic_fetch_add_explicit(&set->board->next_connection, 1, memory_order_relaxed) + 1;
     c->peer = *peer;
-    c->source = admission_source_key(peer);
+    c->source = net_source_key(peer);
     c->accepted_at = mono_now();
     c->kex_us = c->login_us = -1;
     counters_set(&set->counters->last_source, c->source);

@@ -15,7 +15,6 @@
 
 #include "server/channel/channel.h"
 #include "server/config.h"
-#include "server/entry/admission.h"
 #include "server/figures/scoreboard.h"
 #include "server/session/credentials.h"
 #include "server/session/deadline.h"
@@ -25,6 +24,7 @@
 #include "sshecho/clock.h"
 #include "sshecho/net.h"
 #include "sshecho/pump.h"
+#include "sshecho/token_bucket.h"
 
 /* All connections of a process, and what they share. Owned by the worker. */
 struct connection_set {

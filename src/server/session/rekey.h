@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "server/config.h"
-#include "server/entry/admission.h"
 #include "sshecho/clock.h"
+#include "sshecho/token_bucket.h"
 
 struct rekey {
     uint64_t limit_bytes, interval_us;      /* what has us begin one; interval 0: never by time */
