@@ -78,6 +78,7 @@ struct pump {
     bool started;
     bool retired;
     bool death_told;
+    bool read_paused;
 };
 
 /* Global choice, before any pump is opened. Returns whether batching is really in force. */
@@ -137,6 +138,9 @@ enum pump_end pump_end(const struct pump *pump);
 
 /* No more turns: the owner has done with this session and will close the pump when its time comes. */
 void pump_retire(struct pump *pump);
+
+/* Stops reading from the peer; what is pending still goes out. */
+void pump_pause_reading(struct pump *pump, bool paused);
 
 /* Stops the watcher, sends what can be sent at once, frees the session (and with it its channels: their callbacks must
  * be gone) and closes the fd. Safe when not open, and twice. Never from inside a libssh callback or `turned`. */

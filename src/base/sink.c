@@ -115,7 +115,7 @@ static uint64_t lines_in(const char *data, size_t size)
 
 bool sink_flush(struct sink *sink)
 {
-    while (sink->length > 0) {
+    while (sink->queue != NULL && sink->length > 0) {
         size_t piece = next_piece(sink);
         ssize_t written = attempt(sink, sink->queue + sink->start, piece);
         if (written == 0) {

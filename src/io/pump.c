@@ -186,7 +186,7 @@ static void watch(struct pump *pump, bool held_back)
     if (pump->retired) {
         return;
     }
-    if (pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
+    if (!pump->read_paused && pump_pending_bytes(pump) < PUMP_READ_STOP_BYTES) {
         events |= EV_READ;
     }
     bool output = pump->batched ? transport_pending_bytes(&pump->transport) > 0
@@ -249,7 +249,7 @@ void pump_turn(struct pump *pump)
     }
     if (pump->batched) {
         transport_begin(&pump->transport, PUMP_TURN_BYTES,
-                        transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
+                        !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
     }
     drive(pump);
     bool held_back = false;
@@ -363,6 +363,14 @@ void pump_retire(struct pump *pump)
     pump->events_watched = 0;
     ev_io_stop(pump->loop, &pump->io);
     ev_clear_pending(pump->loop, &pump->io);
+}
+
+void pump_pause_reading(struct pump *pump, bool paused)
+{
+    pump->read_paused = paused;
+    if (!pump->in_turn) {
+        watch(pump, false);
+    }
 }
 
 void pump_close(struct pump *pump)

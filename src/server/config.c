@@ -65,7 +65,10 @@ static const struct option_spec specs[] = {
     {"auth-methods", 'a', OPTION_STRING_LIST, AT(auth_methods), 0, 0, "none,password,publickey,keyboard-interactive",
      method_names, "LIST", "Methods a client may log in with.", G_AUTH, 0},
     {"password-file", 0, OPTION_STRING, AT(password_file), 0, 0, NULL, NULL, "FILE",
-     "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right.", G_AUTH, 0},
+     "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right. Hashes are computed by a "
+     "process of its own for each worker, one at a time, the sources of connections taking turns: a costly hash delays "
+     "logins, not sessions, and login-timeout goes on meanwhile.",
+     G_AUTH, 0},
     {"authorized-keys", 0, OPTION_STRING, AT(authorized_keys), 0, 0, NULL, NULL, "FILE",
      "Public keys that may log in, in OpenSSH's authorized_keys form; without it any key may. Options that take "
      "forwarding, terminals or environment away (or give them back) change nothing, as nobody has those here; a line "

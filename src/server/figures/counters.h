@@ -78,14 +78,16 @@ struct counters {
         last_source; /* gauge; source key of the connection being served, 0 between: whom to blame for a crash */
     /* gauges */
     _Atomic uint64_t connections, unauthenticated, channels, held_bytes, pending_bytes;
+    _Atomic uint64_t password_checks_waiting;
     /* counters */
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused[REFUSE_REASON_COUNT];
     _Atomic uint64_t closed[CLOSE_REASON_COUNT];
     _Atomic uint64_t logins, login_failures_none, login_failures_password, login_failures_publickey,
         login_failures_keyboard;
-    _Atomic uint64_t handshakes; /* key exchanges finished, one a connection */
-    _Atomic uint64_t rekeys;     /* key re-exchanges finished, whoever began */
+    _Atomic uint64_t password_checks; /* that the checker was given */
+    _Atomic uint64_t handshakes;      /* key exchanges finished, one a connection */
+    _Atomic uint64_t rekeys;          /* key re-exchanges finished, whoever began */
     _Atomic uint64_t channels_opened, channels_refused;
     _Atomic uint64_t requests, requests_refused;
     _Atomic uint64_t echoes;                        /* data messages echoed; a subset of what came in */

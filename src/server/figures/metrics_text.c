@@ -92,6 +92,9 @@ static void write_logins(const struct counters *total, FILE *out)
     labelled(out, "login_failures_total", "method", "publickey", counters_get(&total->login_failures_publickey));
     labelled(out, "login_failures_total", "method", "keyboard-interactive",
              counters_get(&total->login_failures_keyboard));
+    one(out, "password_checks_total", "counter", "Password hashes computed.", counters_get(&total->password_checks));
+    one(out, "password_checks_waiting", "gauge", "Passwords that wait for their turn.",
+        counters_get(&total->password_checks_waiting));
 }
 
 static void write_channels(const struct counters *total, FILE *out)

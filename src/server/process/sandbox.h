@@ -16,6 +16,11 @@
 int sandbox_enter(const struct config *config, pid_t master, struct option_error *error);
 /* The process that serves metrics: nothing of root, few descriptors, and with `filter` hardly a system call. */
 int sandbox_enter_metrics(const char *user, bool filter, pid_t master, struct option_error *error);
+/* Becomes the user of the workers, where it is root and one is named, without capabilities; sandbox_enter does so too.
+ */
+int sandbox_drop_root(const struct config *config, struct option_error *error);
+/* The process that computes password hashes, which has dropped root already: less still. */
+int sandbox_enter_checker(const struct config *config, struct option_error *error);
 /* Master: keeps, of root's powers, those it needs for reloads and for its workers: to read and write its files, to bind
  * low ports, to make processes of another user and to signal them. No-op for others. Returns 0, or -1 with *error. */
 int sandbox_limit_master(struct option_error *error);

@@ -11,6 +11,7 @@
 
 #include "server/entry/accept.h"
 #include "server/identity/algorithms.h"
+#include "server/process/checker.h"
 #include "server/process/sandbox.h"
 #include "server/session/connection_set.h"
 #include "sshecho/log.h"
@@ -176,8 +177,18 @@ int worker_run(const struct worker_setup *setup)
         return 1;
     }
     w->setup = setup;
+    int checker_fd = -1;
+    if (credentials_need_time(setup->credentials, setup->config)) {
+        checker_fd = checker_start(setup->config, setup->credentials);
+        if (checker_fd < 0) {
+            log_line(LOG_ERROR, "worker_failed", log_str("why", strerror(errno)));
+            free(w);
+            return 1;
+        }
+    }
     w->counters = &setup->board->workers[setup->slot];
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    password_checks_init(&w->set.password_checks, w->loop, w->loop != NULL ? checker_fd : -1, w->counters);
     w->bind = algorithms_make_bind(setup->keys, setup->config, &error);
     if (w->loop == NULL || w->bind == NULL) {
         log_line(LOG_ERROR, "worker_failed", log_str("why", w->loop == NULL ? "no epoll loop" : error.text));
@@ -229,6 +240,7 @@ out:
     ssh_bind_free(w->bind);
     transport_release_buffers();
     crypto_shortcuts_stop();
+    password_checks_destroy(&w->set.password_checks);
     if (w->loop != NULL) {
         ev_loop_destroy(w->loop);
     }

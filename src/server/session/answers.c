@@ -134,10 +134,15 @@ void ssh_message_free(ssh_message message)
     struct pump *pump = listening && message != NULL ? pump_driven() : NULL;
     if (pump != NULL) {
         struct connection *c = pump->owner_data;
-        if (!c->heard) {
-            refuse(c, message);
-        }
+        bool heard = c->heard;
         c->heard = false;
+        if (login_keeps(c, message)) {
+            return;
+        }
+        if (!heard) {
+            refuse(c, message);
+            c->heard = false;
+        }
     }
     if (free_message != NULL) {
         free_message(message);

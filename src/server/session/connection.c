@@ -203,6 +203,7 @@ static bool on_turned(struct pump *pump, void *data)
         connection_close(c, overrun ? REASON_WINDOW_OVERRUN : REASON_PROTOCOL);
         return false;
     }
+    login_after_turn(c);
     bool had_channels = c->host.first != NULL;
     if (disturb_woken(&c->disturb)) {
         channels_wake(&c->host);
@@ -425,6 +426,7 @@ void connection_destroy(struct connection *c)
                                         .method = c->method,
                                         .client_version = c->client_version});
     }
+    login_forget(c);
     channels_destroy_all(&c->host);
     if (!c->no_farewell) {
         farewell_say(&c->pump, c->reason);

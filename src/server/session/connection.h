@@ -19,6 +19,7 @@
 #include "server/session/credentials.h"
 #include "server/session/deadline.h"
 #include "server/session/disturb.h"
+#include "server/session/password_check.h"
 #include "server/session/phase.h"
 #include "server/session/rekey.h"
 #include "sshecho/clock.h"
@@ -35,6 +36,7 @@ struct connection_set {
     struct counters *counters; /* this worker's page */
     unsigned slot;
     ssh_bind bind;
+    struct password_checks password_checks; /* set up by the worker, whose process it belongs to */
     struct connection *first;
     struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;
@@ -43,6 +45,8 @@ struct connection_set {
     void (*closed)(void *data); /* after a connection has been destroyed: there is room, or nothing left */
     void *data;
 };
+
+struct login_request;
 
 struct connection {
     struct connection_set *set;
@@ -71,6 +75,11 @@ struct connection {
     bool no_farewell;   /* a reset says nothing */
     const char *method; /* that logged in; static */
     char *user;
+    struct password_check password_check;
+    ssh_message unanswered; /* the login request whose password is being checked */
+    uint64_t unanswered_wire_in;
+    struct login_request *first_request, *last_request; /* that came meanwhile, see login.h */
+    ssh_message kept;                                   /* not to be freed as its callback returns */
     char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
     char *client_version;
 };

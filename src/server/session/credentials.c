@@ -175,6 +175,11 @@ static bool equal(const char *a, const char *b)
     return difference == 0;
 }
 
+bool credentials_need_time(const struct credentials *credentials, const struct config *config)
+{
+    return !credentials->any_password && (config->auth_mask & (AUTH_PASSWORD | AUTH_KEYBOARD_INTERACTIVE)) != 0;
+}
+
 bool credentials_password_ok(const struct credentials *credentials, const char *user, const char *password)
 {
     static struct crypt_data data; /* 32 KiB: not on the stack; one thread */
@@ -194,7 +199,9 @@ bool credentials_password_ok(const struct credentials *credentials, const char *
         return false;
     }
     const char *made = crypt_r(password, hash, &data);
-    return made != NULL && made[0] != '*' && equal(made, hash) && known;
+    bool right = made != NULL && made[0] != '*' && equal(made, hash) && known;
+    explicit_bzero(&data, sizeof data);
+    return right;
 }
 
 bool credentials_key_ok(const struct credentials *credentials, ssh_key key)

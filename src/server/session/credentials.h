@@ -21,8 +21,10 @@ struct credentials;
 struct credentials *credentials_read(const struct config *config, struct option_error *error);
 void credentials_free(struct credentials *credentials);
 
-/* Without a file of its kind, every password or key is right. crypt(3) takes as long as its hash asks for: the caller
- * limits attempts. */
+/* Whether passwords are looked up at all: crypt(3) takes as long as its hash asks for, and then has a process of its
+ * own (password_check.h). */
+bool credentials_need_time(const struct credentials *credentials, const struct config *config);
+/* Without a file of its kind, every password or key is right. */
 bool credentials_password_ok(const struct credentials *credentials, const char *user, const char *password);
 bool credentials_key_ok(const struct credentials *credentials, ssh_key key);
 
