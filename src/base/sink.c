@@ -94,7 +94,7 @@ static bool enqueue(struct sink *sink, const char *data, size_t size)
 static size_t next_piece(const struct sink *sink)
 {
     const char *first = sink->queue + sink->start;
-    if (sink->length <= PIPE_BUF) {
+    if (first == NULL || sink->length <= PIPE_BUF) { /* never NULL; for gcc */
         return sink->length;
     }
     const char *end = memrchr(first, '\n', PIPE_BUF);
@@ -115,7 +115,7 @@ static uint64_t lines_in(const char *data, size_t size)
 
 bool sink_flush(struct sink *sink)
 {
-    while (sink->queue != NULL && sink->length > 0) {
+    while (sink->length > 0) {
         size_t piece = next_piece(sink);
         ssize_t written = attempt(sink, sink->queue + sink->start, piece);
         if (written == 0) {
