@@ -1,5 +1,6 @@
-"""Rows 10-16 and 45: algorithms, key exchange, re-keys."""
+"""Rows 10-16: clients in their first key exchange: what they offer, send out of order, or have the server compute."""
 
+import contextlib
 import os
 import time
 
@@ -7,18 +8,19 @@ import pytest
 
 import harness
 import rawssh
-from arena import assert_ended, exchanged_kexinit, hand_made
+from arena import assert_ended, discard, exchanged_kexinit, hand_made
+from counts import reduced
 from rawssh import (
     DEBUG,
     IGNORE,
     KEX_ECDH_INIT,
+    KEX_ECDH_REPLY,
     KEXINIT,
     NEWKEYS,
     SERVICE_REQUEST,
     boolean,
     byte,
     mpint,
-    pattern,
     string,
     u32,
 )
@@ -52,7 +54,7 @@ def test_row_11_monstrous_name_lists(arena, lists):
     worker = server.worker
     monster = {
         "long": ["x" * 30_000],
-        "many": [f"n{number}" for number in range(3000)],
+        "many": [f"n{number}" for number in range(10_000)],
         "repeated": ["curve25519-sha256"] * 1700,
         "bytes": [],
     }[lists]
@@ -86,23 +88,23 @@ def test_row_12_wrong_guess_is_ignored(arena):
     client.close()
 
 
-def test_row_12_wrong_guesses_again_and_again(arena):
+@reduced(600, 10_000)
+def test_row_12_wrong_guesses_again_and_again(arena, count):
     """CVE-2025-8277: each wrong guess in a re-exchange leaked the ephemeral key."""
-    server = arena.start()
-    worker = server.worker
+    server = arena.start(lift=["client-rekey-rate"])
     client = rawssh.Client(server.address).login()
     channel = client.shell()
-    sizes = []
-    for turn in range(600):
-        count = client.kex_count
+    for turn in range(count):
+        if turn == 200:
+            peak = harness.Peak(server.worker)
+        exchanges = client.kex_count
         client.start_kex(kex=["curve448-sha512", "curve25519-sha256"], guess=True)
         client.send_packet(byte(KEX_ECDH_INIT) + string(b"\x05" * 56))
-        client.wait(lambda: client.kex_count > count, what="re-key after a wrong guess")
-        if turn in (200, 599):
-            sizes.append(harness.rss_kib(worker))
+        client.wait(lambda: client.kex_count > exchanges, what="re-key after a wrong guess")
     assert client.echo(channel, b"x") == b"x"
     client.close()
-    assert sizes[1] - sizes[0] < (16384 if harness.is_sanitized() else 256), f"400 wrong guesses cost {sizes} KiB"
+    grown = peak.grown_kib()
+    assert grown < (16384 if harness.is_sanitized() else 256), f"{count - 200} wrong guesses cost {grown} KiB"
 
 
 def out_of_order():
@@ -119,14 +121,18 @@ def test_row_13_out_of_order_before_kexinit(arena, what):
     server = arena.start(options=SHORT)
     client = hand_made(server)
     client.send_banner()
+    start = time.monotonic()
     out_of_order()[what](client)
     assert_ended(client, 6)
+    assert time.monotonic() - start < 0.8, "swallowed until a deadline"
+    arena.reason("protocol")
 
 
 @pytest.mark.parametrize("what", ["second-kexinit", "newkeys", "service", "auth", "kex-init-twice"])
 def test_row_13_out_of_order_in_the_exchange(arena, what):
     server = arena.start(options=SHORT)
     client = exchanged_kexinit(server)
+    start = time.monotonic()
     if what == "second-kexinit":
         client.send_packet(client.kexinit())
     elif what == "newkeys":
@@ -141,6 +147,8 @@ def test_row_13_out_of_order_in_the_exchange(arena, what):
             client.send_packet(byte(KEX_ECDH_INIT) + string(public))
         client.handle = lambda payload: None
     assert_ended(client, 6)
+    assert time.monotonic() - start < 0.8, "swallowed until a deadline"
+    arena.reason("protocol")
 
 
 @pytest.mark.parametrize("code", [IGNORE, DEBUG])
@@ -173,6 +181,7 @@ def test_row_15_bad_curve25519_points(arena, public):
     client.take_kex_reply = client.messages.append
     assert_ended(client, 6)
     assert rawssh.KEX_ECDH_REPLY not in client.messages, "the server went on with a point that gives the secret away"
+    arena.reason("protocol")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +203,7 @@ def test_row_15_bad_nist_points(arena, point):
     client.send_packet(byte(KEX_ECDH_INIT) + string(point))
     assert_ended(client, 6)
     assert rawssh.KEX_ECDH_REPLY not in client.messages
+    arena.reason("protocol")
 
 
 @pytest.mark.parametrize(
@@ -206,104 +216,66 @@ def test_row_15_bad_diffie_hellman_values(arena, value):
     client.take_kex_reply = replies.append
     client.send_packet(byte(30) + mpint(value))
     assert_ended(client, 6)
-    if value in (0, 1, GROUP14_P - 1):
-        assert not replies, "the server went on with a value that gives the secret away"
+    assert not replies, "the server went on with a value that is not in [2, p-2]"
+    arena.reason("protocol")
+
+
+def on_separate_cores(pid):
+    """The attacker on one core, the attacked worker on another, where there are two: DHEat is judged by what it does to
+    others through the worker, not by whose turn it is on a shared core. Returns what undoes it."""
+    cores = sorted(os.sched_getaffinity(0))
+    before = {0: os.sched_getaffinity(0), pid: os.sched_getaffinity(pid)}
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[0]})
+        with contextlib.suppress(PermissionError):
+            os.sched_setaffinity(pid, {cores[1]})
+
+    def undo():
+        for each, mask in before.items():
+            with contextlib.suppress(PermissionError):
+                os.sched_setaffinity(each, mask)
+
+    return undo
 
 
 def test_row_16_handshakes_that_nobody_finishes(arena):
-    """The shape of DHEat: connect, have the server compute, never read. The rate limit keeps others alive."""
-    server = arena.start(options={"handshake-rate": 100, "kex-timeout": "1s", "login-timeout": "2s"})
-    attackers, end = [], time.monotonic() + 2
-    while time.monotonic() < end:
-        try:
-            client = rawssh.Client(server.address, handshake=False)
-        except OSError:
-            time.sleep(0.01)
-            continue
-        client.send_banner()
-        client.start_kex()
-        client.send_packet(byte(KEX_ECDH_INIT) + string(rawssh.client.crypto.Curve25519().public))
-        client.reading = False
-        client.step()
-        attackers.append(client)
-        if len(attackers) >= 1500:
-            attackers.pop(0).close()
-        time.sleep(0.004)
-    assert len(attackers) > 100
-    for client in attackers:
-        client.close()
-    time.sleep(1)
-
-
-def test_row_45_rekey_every_kibibyte(arena):
-    server = arena.start()
-    client = rawssh.Client(server.address).login()
-    channel = client.shell()
-    data = pattern(200 * 1024)
-    for turn in range(200):
-        channel.feed(data[turn * 1024 : (turn + 1) * 1024])
-        client.rekey()
-    client.wait(lambda: channel.received == len(data), what="the echo")
-    assert channel.data == data
-    client.close()
-
-
-def test_row_45_rekey_into_a_full_output_buffer(arena):
-    server = arena.start()
-    client = rawssh.Client(server.address, receive_buffer=4096).login()
-    channel = client.shell(window=2**32 - 1, auto=False)
-    client.echo(channel, pattern(100_000))
-    client.reading = False
-    channel.feed(pattern(3_000_000))
-    client.idle(0.5)
-    client.start_kex()
-    client.idle(0.5)
-    client.reading = True
-    client.wait(lambda: channel.received == 3_100_000, 30, "the echo after a re-key behind a full buffer")
-    assert channel.data == pattern(100_000) + pattern(3_000_000)
-    client.close()
-
-
-@pytest.mark.parametrize("stage", ["kexinit", "kexinit+init"])
-def test_row_45_rekey_half_done_and_silent(arena, stage):
-    server = arena.start(options={"kex-timeout": "1s", "no-progress-timeout": "2s"})
-    client = rawssh.Client(server.address).login()
-    channel = client.shell()
-    client.echo(channel, b"before")
-
-    def half(payload):
-        client.peer_kexinit = payload
-        if stage == "kexinit+init":
+    """The shape of DHEat: connect, have the server compute, never read. The rate limit holds: no more exchanges are computed
+    than it allows, and they cost no more than that."""
+    rate, seconds = 100, 2.0
+    server = arena.start(options={"handshake-rate": rate, "kex-timeout": "2s", "login-timeout": "3s"})
+    undo = on_separate_cores(server.worker)
+    try:
+        attackers, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                client = rawssh.Client(server.address, handshake=False)
+            except OSError:
+                time.sleep(0.01)
+                continue
+            client.send_banner()
+            client.start_kex()
             client.send_packet(byte(KEX_ECDH_INIT) + string(rawssh.client.crypto.Curve25519().public))
+            client.reading = False
+            client.step()
+            attackers.append(client)
+            time.sleep(0.003)
+    finally:
+        undo()
+    assert len(attackers) > 1.3 * rate * seconds, "too few to show that the rate holds"
 
-    client.take_kexinit = half
-    client.take_kex_reply = lambda reader: None
-    client.take_newkeys = lambda: setattr(client, "reading", False)
-    client.start_kex()
-    end = time.monotonic() + 8
-    while time.monotonic() < end and not client.closed:
+    def stop():
+        raise rawssh.PacketError("enough")
+
+    computed = 0
+    for client in attackers:
         client.reading = True
-        try:
-            client.step(0.1)
-        except rawssh.PacketError:
-            client.inbuf.clear()  # the disconnect message, under keys that we do not have
-    assert client.closed, "a re-key that never ends holds the connection for ever"
-    client.close()
-    arena.reason("kex-timeout|no-progress|protocol")
-
-
-def test_row_45_rekey_that_is_never_answered(arena):
-    """The server asks for a re-key; the client goes on sending as if nothing had been said."""
-    server = arena.start(options={"rekey-bytes": "64K", "kex-timeout": "1s", "no-progress-timeout": "2s"})
-    client = rawssh.Client(server.address).login()
-    client.answer_rekey = False
-    channel = client.shell()
-    block, end = pattern(1000), time.monotonic() + 10
-    while not client.closed and time.monotonic() < end:
-        if channel.remote_window > 1000:
-            channel.send_data(block)
-        client.step(0.01)
-    assert client.closed
-    client.violations.clear()
-    client.close()
-    arena.reason("kex-timeout|no-progress|protocol|window-overrun|reset")
+        client.take_kexinit = client.take_kex_reply = lambda *message: None
+        client.take_newkeys = stop  # what follows is under keys that nobody has
+        with contextlib.suppress(OSError, rawssh.PacketError):
+            client.step()
+        computed += KEX_ECDH_REPLY in client.messages
+        discard(client)
+    arena.reason(
+        "client|reset|protocol|kex-timeout|login-timeout", 20, count=len(attackers)
+    )  # the queue is served at the rate
+    assert rate < computed <= rate * (seconds + 3), f"{computed} exchanges in {seconds} s at {rate} a second"

@@ -407,8 +407,11 @@ class Client(Packets):
             channel.granted = channel.granted_initial = channel.remote_window
             channel.opened = True
         elif code == CHANNEL_OPEN_FAILURE:
-            channel = self.channels.pop(reader.u32())
-            channel.open_failure = (reader.u32(), reader.text())
+            channel = self.channels.pop(reader.u32(), None)
+            if channel is None:
+                self.violations.append("an open refused that nobody asked for")
+            else:
+                channel.open_failure = (reader.u32(), reader.text())
         elif code in (REQUEST_SUCCESS, REQUEST_FAILURE):
             self.global_replies.append(code == REQUEST_SUCCESS)
         elif code == GLOBAL_REQUEST:

@@ -1,4 +1,4 @@
-"""Rows 17-23: before and during login."""
+"""Rows 17-23: clients with keys that are not logged in: what they ask for, and how they try to get in."""
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 import harness
 import rawssh
-from arena import assert_ended
+from arena import assert_ended, discard
 from passwords import hashed
 from rawssh import (
     CHANNEL_FAILURE,
@@ -14,7 +14,10 @@ from rawssh import (
     CHANNEL_OPEN_CONFIRMATION,
     CHANNEL_SUCCESS,
     GLOBAL_REQUEST,
+    REQUEST_FAILURE,
+    REQUEST_SUCCESS,
     SERVICE_REQUEST,
+    USERAUTH_FAILURE,
     USERAUTH_INFO_REQUEST,
     USERAUTH_INFO_RESPONSE,
     USERAUTH_REQUEST,
@@ -38,37 +41,38 @@ def guarded(arena, tmp_path):
     return lambda **options: arena.start(options={"password-file": path, **SHORT, **options})
 
 
-@pytest.mark.parametrize("code", [52, 51, 53, 60, 91, 92, 93, 99, 100, 81, 82])
 @pytest.mark.parametrize("after_service", [False, True], ids=["at-once", "after-service"])
-def test_row_17_messages_of_a_server_before_login(arena, code, after_service):
+def test_row_17_messages_of_a_server_before_login(arena, after_service):
     """CVE-2018-10933: USERAUTH_SUCCESS from the client logged it in."""
     server = arena.start(options={**SHORT, "channels-per-connection": 5})
-    client = rawssh.Client(server.address)
-    if after_service:
-        client.service()
-    client.send(byte(code) + u32(0) + u32(0) + u32(1000) + u32(1000))
-    client.send(byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768))
-    assert_ended(client, 8)
-    assert CHANNEL_OPEN_CONFIRMATION not in client.messages
+    codes = [52, 51, 53, 60, 91, 92, 93, 99, 100, 81, 82]
+    for code in codes:
+        client = rawssh.Client(server.address)
+        if after_service:
+            client.service()
+        client.send(byte(code) + u32(0) + u32(0) + u32(1000) + u32(1000))
+        client.send(byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768))
+        assert_ended(client, 8)
+        assert not {CHANNEL_OPEN_CONFIRMATION, USERAUTH_SUCCESS} & set(client.messages), f"let in by message {code}"
+    arena.reason("protocol", count=len(codes))
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
+def test_row_18_connection_messages_before_login(arena):
+    server = arena.start(options=SHORT)
+    messages = [
         byte(CHANNEL_OPEN) + string("session") + u32(0) + u32(1 << 20) + u32(32768),
         byte(GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True) + string("") + u32(0),
         byte(94) + u32(0) + string("data"),
         byte(98) + u32(0) + string("shell") + boolean(True),
-    ],
-    ids=["open", "global", "data", "request"],
-)
-def test_row_18_connection_messages_before_login(arena, message):
-    server = arena.start(options=SHORT)
-    client = rawssh.Client(server.address)
-    client.service()
-    client.send(message)
-    assert_ended(client, 8)
-    assert not {CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, CHANNEL_FAILURE} & set(client.messages)
+    ]
+    answers = {CHANNEL_OPEN_CONFIRMATION, CHANNEL_SUCCESS, CHANNEL_FAILURE, REQUEST_SUCCESS, REQUEST_FAILURE}
+    for message in messages:
+        client = rawssh.Client(server.address)
+        client.service()
+        client.send(message)
+        assert_ended(client, 8)
+        assert not answers & set(client.messages), f"message {message[0]} was acted on"
+    arena.reason("protocol", count=len(messages))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,7 @@ def test_row_19_unknown_services(arena, service):
     client.send(byte(SERVICE_REQUEST) + string(service))
     assert_ended(client, 8)
     assert not client.authenticated
+    arena.reason("protocol|login-timeout")
 
 
 def test_row_19_user_and_service_change_between_attempts(guarded):
@@ -124,6 +129,7 @@ def test_row_20_flood_of_attempts(guarded, arena, method):
     assert_ended(client, 20)
     assert not client.authenticated
     arena.reason("auth-attempts")
+    assert arena.cpu_seconds() < (20 if harness.is_sanitized() else 2), "attempts over the limit are checked"
 
 
 def test_row_21_authentication_after_success(arena):
@@ -141,8 +147,10 @@ def test_row_21_authentication_after_success(arena):
         assert client.echo(channel, b"still in") == b"still in"
         assert len(client.auth_events) == before, "authentication after success was answered"
         client.close()
-    except ConnectionError:
-        client.close()  # libssh may end it as a protocol error: allowed, as long as nobody else notices
+    except ConnectionError:  # libssh may end it: allowed, as long as it says so and nobody else notices
+        client.close()
+        arena.reason("protocol")
+    assert len([code for code, _ in client.auth_events if code == USERAUTH_SUCCESS]) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,26 +158,52 @@ def test_row_21_authentication_after_success(arena):
     [(0, 0), (2, 2), (5, 5), (2**32 - 1, 1), (2**31, 0), (1, 0)],
     ids=["none", "two", "five", "2^32-1", "2^31", "missing"],
 )
-def test_row_22_wrong_number_of_responses(guarded, count, answers):
+def test_row_22_wrong_number_of_responses(guarded, arena, count, answers):
+    """Each response is the right password, only their number is wrong: refused or ended, never let in, and nothing is
+    allocated for responses that were only claimed. Who is refused may try again."""
+    arena.peak_mib = 4
     server = guarded()
+    peak = harness.Peak(server.worker)
     client = rawssh.Client(server.address)
     code, _ = client.auth("alice", "keyboard-interactive", string("") + string(""))
     assert code == USERAUTH_INFO_REQUEST
-    client.send(byte(USERAUTH_INFO_RESPONSE) + u32(count) + string("wrong") * answers)
-    client.idle(0.5)
-    assert not client.authenticated
+    expected = len(client.auth_events) + 1
+    client.send(byte(USERAUTH_INFO_RESPONSE) + u32(count) + string("secret") * answers)
+    try:
+        client.wait(lambda: len(client.auth_events) >= expected, 4, "an answer")
+        assert client.auth_events[expected - 1][0] == USERAUTH_FAILURE
+        assert client.auth_password("alice", "secret"), "no second try"
+    except ConnectionError:
+        assert not client.authenticated
+        arena.reason("protocol|login-timeout")
+    discard(client)
+    assert peak.claimed_kib() < 4096, f"{peak.claimed_kib()} KiB of addresses for claimed responses"
+
+
+def test_row_22_right_number_of_responses(guarded):
+    """What the others are measured by."""
+    client = rawssh.Client(guarded().address)
+    client.auth("alice", "keyboard-interactive", string("") + string(""))
+    client.send(byte(USERAUTH_INFO_RESPONSE) + u32(1) + string("secret"))
+    client.wait(lambda: client.authenticated, what="login by a response")
     client.close()
 
 
-def test_row_22_response_without_a_request(guarded):
+def test_row_22_response_without_a_request(guarded, arena):
+    """The right password as an answer to nothing: refused or ended, and the connection does not hang."""
     server = guarded()
     client = rawssh.Client(server.address)
     client.service()
-    for _ in range(3):
-        client.send(byte(USERAUTH_INFO_RESPONSE) + u32(1) + string("secret"))
-    client.idle(0.5)
-    assert not client.authenticated
-    client.close()
+    try:
+        for _ in range(3):
+            client.send(byte(USERAUTH_INFO_RESPONSE) + u32(1) + string("secret"))
+        client.idle(0.2)
+        assert not client.authenticated
+        assert client.auth_password("alice", "secret"), "no login afterwards"
+    except ConnectionError:
+        assert not client.authenticated
+        arena.reason("protocol|auth-attempts|login-timeout")
+    discard(client)
 
 
 def bad_keys():
@@ -194,13 +228,12 @@ def bad_keys():
 @pytest.mark.parametrize("kind", bad_keys())
 def test_row_23_bad_keys(arena, kind):
     """Whatever the key, its signature is no signature: nobody gets in, and the check costs little."""
-    options = {"auth-methods": "none,publickey", "auth-attempts": 50}
+    options = {"auth-methods": "none,publickey", "auth-attempts": 50, **SHORT}
     if kind == "ed25519-zero":  # a point of small order: "signatures" by it verify; it is not anybody's key, though
         options["authorized-keys"] = "/dev/null"
     server = arena.start(options=options)
     blob = bad_keys()[kind]
     name = {"rsa": "rsa-sha2-256", "ed2": "ssh-ed25519", "ecd": "ecdsa-sha2-nistp256"}.get(kind[:3], "ssh-rot13")
-    before = harness.cpu_seconds(server.worker)
     client = rawssh.Client(server.address)
     client.service()
     for signature in (bytes(64), b"", b"\xff" * 2048):
@@ -209,10 +242,16 @@ def test_row_23_bad_keys(arena, kind):
                 "x", "publickey", boolean(True) + string(name) + string(blob) + string(string(name) + string(signature))
             )
         )
-    client.idle(0.5)
-    assert not client.authenticated
-    assert harness.cpu_seconds(server.worker) - before < 0.5
-    client.close()
+    client.idle(0.3)
+    assert not client.authenticated, "let in by a key that is none"
+    assert arena.cpu_seconds() < (5 if harness.is_sanitized() else 0.5), "a bad key costs too much"
+    if not client.closed and client.auth_events:  # refused: the same client may still come in by what is right
+        assert {code for code, _ in client.auth_events} <= {USERAUTH_FAILURE, 60}
+        assert client.auth_none(), "an honest attempt behind bad keys fails"
+        client.close()
+    else:  # ended, or libssh 0.10 gives no answer: the deadline has to end it
+        assert_ended(client, 4)
+        arena.reason("protocol|login-timeout")
 
 
 def assert_refused(client, attempt):
