@@ -42,7 +42,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-plain check-asan check-tsan fuzz fuzz-build demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain build-plain check-asan check-tsan lint fuzz fuzz-build demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
@@ -86,19 +86,29 @@ $(BUILD)/test/failing_malloc.so: test/faults/failing_malloc.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O1 -Wall -Wextra -shared -fPIC -o $@ $<
 
+PYTEST = BUILD=$(BUILD) $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider
 check: all check-unit check-system check-hostile
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
 check-system: all bench-tools
-	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system
+	$(PYTEST) test/system
 check-hostile: all
-	BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/hostile
+	$(PYTEST) test/hostile
+# The hostile tests with the limits that a server on a network has.
+check-exposed: all
+	SSHECHOD_OPTIONS="profile=exposed" $(PYTEST) test/hostile
 # The system and hostile tests once more with libssh doing its own socket I/O and asking libcrypto for everything.
-check-plain: all
-	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system test/hostile
+PLAIN_TESTS ?= test/system test/hostile
+check-plain: all bench-tools
+	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" $(PYTEST) $(PLAIN_TESTS)
+# Without the two seams in the program at all: that it still builds.
+build-plain:
+	$(MAKE) BUILD=build-plain TRANSPORT=0 CRYPTO_SHORTCUTS=0 all
+# Unit, window and hostile tests under ASan and UBSan; ASAN_TESTS=test/system for the rest.
+ASAN_TESTS ?= test/system/test_window.py test/hostile
 check-asan:
-	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all
-	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined check
+	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all check-unit
+	BUILD=build-asan $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider $(ASAN_TESTS)
 # Only sshload has threads: a handful of tests with one that ThreadSanitizer watches, against the server as it is.
 check-tsan: $(BUILD)/sshechod
 	$(MAKE) BUILD=build-tsan OPT='-O1 -g' SANITIZE=thread build-tsan/sshload
@@ -188,9 +198,15 @@ clean:
 # How C and Python are written, and whether they are. PYTHON_FILES are the modules and the scripts that say so in their first line.
 C_FILES = $(shell git ls-files '*.c' '*.h')
 PYTHON_FILES = $(shell git ls-files '*.py'; git grep -lE '^#!.*python3' -- scripts)
+SHELL_FILES = $(shell git grep -lE '^\#!/bin/(ba)?sh' -- scripts .ci)
 format:
 	clang-format -i $(C_FILES)
 	black -q $(PYTHON_FILES)
+lint:
+	clang-format --dry-run -Werror $(C_FILES)
+	black -q --check $(PYTHON_FILES)
+	flake8 $(PYTHON_FILES)
+	shellcheck $(SHELL_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
 	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD

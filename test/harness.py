@@ -111,7 +111,7 @@ class Peak:
 
     def grown_kib(self):
         """Resident memory, at its highest."""
-        return status_kib(self.pid, "VmHWM") - self.resident
+        return status_kib(self.pid, "VmHWM") - self.resident if is_running(self.pid) else 0
 
     def claimed_kib(self):
         """Address space beyond what it ever had before."""

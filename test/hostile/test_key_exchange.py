@@ -258,7 +258,7 @@ def test_row_16_handshakes_that_nobody_finishes(arena):
             client.reading = False
             client.step()
             attackers.append(client)
-            time.sleep(0.003)
+            time.sleep(0.001)
     finally:
         undo()
     assert len(attackers) > 1.3 * rate * seconds, "too few to show that the rate holds"
