@@ -172,7 +172,8 @@ int EVP_PKEY_get_raw_private_key(const EVP_PKEY *key, unsigned char *bytes, size
 {
     int rc = REAL(get_key)(key, bytes, size);
     if (rc == 1 && bytes != NULL && serving() && section.kept != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_X25519) {
-        EVP_PKEY *object = (EVP_PKEY *)(uintptr_t)key; /* the count of references is all that changes */
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the count of references is all that changes */
+        EVP_PKEY *object = (EVP_PKEY *)(uintptr_t)key;
         if (EVP_PKEY_up_ref(object) == 1) {
             crypto_kept_free(section.kept);
             section.kept->x25519 = object;
@@ -188,15 +189,17 @@ static bool libcrypto_is_shared_with_libssh(void)
 {
     Dl_info libssh;
     void *tree = NULL;
-    if (dladdr((const void *)(uintptr_t)ssh_new, &libssh) != 0) {
+    if (dladdr((const void *)(uintptr_t)ssh_new, &libssh) != 0) { /* NOLINT(performance-no-int-to-ptr) */
         tree = dlopen(libssh.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
     }
     if (tree == NULL) {
         return false;
     }
+    /* NOLINTBEGIN(performance-no-int-to-ptr): what dlsym returns is compared with functions */
     bool same = dlsym(tree, "RAND_bytes") == (void *)(uintptr_t)REAL(rand_bytes) &&
                 dlsym(tree, "EVP_PKEY_up_ref") == (void *)(uintptr_t)EVP_PKEY_up_ref &&
                 dlsym(tree, "EVP_PKEY_new_raw_private_key") == (void *)(uintptr_t)REAL(new_key);
+    /* NOLINTEND(performance-no-int-to-ptr) */
     (void)dlclose(tree);
     return same;
 }

@@ -160,7 +160,12 @@ def test_legacy_offers_what_there_is(serve):
     assert lists[0][0] == "curve25519-sha256" and lists[1][0] == "ssh-ed25519"
     assert "diffie-hellman-group14-sha1" in lists[0] and "ssh-rsa" in lists[1]
     assert "aes128-cbc" in lists[2] and "hmac-sha1" in lists[4]
-    old = ["KexAlgorithms=diffie-hellman-group14-sha1", "HostKeyAlgorithms=ssh-rsa", "Ciphers=aes128-cbc", "MACs=hmac-sha1"]
+    old = [
+        "KexAlgorithms=diffie-hellman-group14-sha1",
+        "HostKeyAlgorithms=ssh-rsa",
+        "Ciphers=aes128-cbc",
+        "MACs=hmac-sha1",
+    ]
     assert_echo(run(server, openssh(server, options=old), pattern(100_000)), pattern(100_000))
 
 

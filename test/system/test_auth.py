@@ -157,8 +157,16 @@ def test_authorized_keys(serve, tmp_path):
         client.close()
 
 
-@pytest.mark.parametrize("options", ["restrict", "no-pty,NO-X11-forwarding", "restrict,pty,port-forwarding", 'environment="A=b c"',
-                                     'tunnel="1",permitlisten="localhost:1"'])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "restrict",
+        "no-pty,NO-X11-forwarding",
+        "restrict,pty,port-forwarding",
+        'environment="A=b c"',
+        'tunnel="1",permitlisten="localhost:1"',
+    ],
+)
 def test_key_options_that_change_nothing(tmp_path, options):
     path = tmp_path / "keys"
     path.write_text(f"{options} {public_line(new_key())}\n")
@@ -166,16 +174,27 @@ def test_key_options_that_change_nothing(tmp_path, options):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("options, named", [('from="10.0.0.0/8"', "from"), ('command="true"', "command"), ("cert-authority", "cert-authority"),
-                                            ('no-pty,From="a, b"', "From"), ('expiry-time="20300101"', "expiry-time"),
-                                            ("restrict,verify-required", "verify-required"), ("no-pty,unheard-of", "unheard-of"),
-                                            ("command=true", "command"), ('principals="x"', "principals"), ("no-pty=1", "no-pty")])
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        ('from="10.0.0.0/8"', "from"),
+        ('command="true"', "command"),
+        ("cert-authority", "cert-authority"),
+        ('no-pty,From="a, b"', "From"),
+        ('expiry-time="20300101"', "expiry-time"),
+        ("restrict,verify-required", "verify-required"),
+        ("no-pty,unheard-of", "unheard-of"),
+        ("command=true", "command"),
+        ('principals="x"', "principals"),
+        ("no-pty=1", "no-pty"),
+    ],
+)
 def test_key_options_that_narrow_are_refused(tmp_path, options, named):
     path = tmp_path / "keys"
     path.write_text(f"{public_line(new_key())}\n{options} {public_line(new_key())}\n")
     done = harness.run_sshechod("--check", "-o", "auth-methods=publickey", "-o", f"authorized-keys={path}")
     assert done.returncode == 2
-    line, = done.stderr.splitlines()
+    (line,) = done.stderr.splitlines()
     assert f"{path}:2:" in line and f'"{named}"' in line and "remove the option" in line
 
 

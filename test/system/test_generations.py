@@ -128,7 +128,7 @@ def test_reload_at_the_largest_number_of_workers(serve, dial):
     """Slots are there for two whole generations, whatever number is configured."""
     server = serve(workers=140, config="# nothing\n", options={"watchdog": "30s", "drain-timeout": "1s"})
     client = dial(server)
-    channel = client.shell()
+    client.shell()
     before = set(server.workers())
     assert len(before) == 140
     server.signal(signal.SIGHUP)

@@ -40,11 +40,13 @@ const char *const algorithm_set_names[ALGORITHM_SETS + 1] = {"modern", "wide", "
     "sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256"
 #define SIGNATURE_LEGACY SIGNATURE_MODERN ",ssh-rsa"
 
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma): lists joined by their macros */
 static const char *const lists[ALGORITHM_SETS][ALGORITHM_KINDS] = {
     [ALGORITHMS_MODERN] = {KEX_MODERN, HOST_KEY_MODERN, CIPHER_AES, MAC_MODERN, SIGNATURE_MODERN},
     [ALGORITHMS_WIDE] = {KEX_WIDE, HOST_KEY_WIDE, CIPHER_AES CIPHER_MORE_WIDE, MAC_MODERN, SIGNATURE_MODERN},
     [ALGORITHMS_LEGACY] = {KEX_LEGACY, HOST_KEY_LEGACY, CIPHER_AES CIPHER_MORE_LEGACY, MAC_LEGACY, SIGNATURE_LEGACY},
 };
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
 
 static const char *const ciphers_without_aes[ALGORITHM_SETS] = {CIPHER_NO_AES, CIPHER_NO_AES CIPHER_MORE_WIDE,
                                                                 CIPHER_NO_AES CIPHER_MORE_LEGACY};

@@ -70,7 +70,7 @@ static void arm(struct deadline *deadline, mono_time now)
 
 void deadline_look(struct deadline *deadline, mono_time now)
 {
-    enum close_reason reason;
+    enum close_reason reason = REASON_INTERNAL; /* where no deadline is set, and none can be over */
     int64_t at_ns = deadline_nearest(deadline, &reason);
     deadline->armed_ns = INT64_MAX;
     if (at_ns > now.ns) {
