@@ -11,6 +11,7 @@ import pytest
 
 import harness
 import rawssh
+from arena import lifted
 from counts import reduced
 from harness import wait_until
 from rawssh import pattern
@@ -108,7 +109,7 @@ def test_row_53_address_space_limit(serve):
 @reduced(100, 1000)
 def test_row_55_sigterm_under_active_echoes(serve, count):
     """Sessions go on until the deadline and then end; what came back until then is what was sent."""
-    server = serve(workers=2, options={"drain-timeout": "2s"})
+    server = serve(workers=2, options={"drain-timeout": "2s", **lifted("max-per-source")})
     clients = [rawssh.Client(server.address).login() for _ in range(count)]
     sent = pattern(20_000)
     for client in clients:
@@ -200,7 +201,7 @@ def test_row_57_clock_steps(serve, shim, tmp_path, step):
 @reduced(300, 10_000)
 def test_row_58_everyone_comes_back_after_a_restart(serve, count):
     """All workers die at once with their clients; all reconnect at the same moment."""
-    server = serve(workers=2)
+    server = serve(workers=2, options=lifted("max-per-source", "max-unauthenticated"))
     clients = [rawssh.Client(server.address).login() for _ in range(count)]
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)
