@@ -20,24 +20,15 @@ const char *const result_phase_names[TALLY_PHASES] = {"tcp", "banner_kex", "auth
 #field, offsetof(struct tally, field)                                                                          \
     }
 const struct result_counter result_counters[] = {
-    COUNTER(started),
-    COUNTER(ok),
-    COUNTER(failed),
-    COUNTER(timed_out),
-    COUNTER(unfinished),
-    COUNTER(censored),
-    COUNTER(echoes),
-    COUNTER(bytes),
-    COUNTER(sessions_up),
-    COUNTER(sessions_lost),
-    COUNTER(connects_tried),
-    COUNTER(connects_up),
-    COUNTER(connects_in_ramp),
-    COUNTER(connects_in_measure),
-    COUNTER(sessions_up_max),
-    COUNTER(messages_rekeyed),
-    COUNTER(stops_at_window),
-    COUNTER(stops_at_output),
+    COUNTER(started),          COUNTER(ok),
+    COUNTER(failed),           COUNTER(timed_out),
+    COUNTER(unfinished),       COUNTER(censored),
+    COUNTER(echoes),           COUNTER(bytes),
+    COUNTER(sessions_up),      COUNTER(sessions_lost),
+    COUNTER(connects_tried),   COUNTER(connects_up),
+    COUNTER(connects_in_ramp), COUNTER(connects_in_measure),
+    COUNTER(sessions_up_max),  COUNTER(messages_rekeyed),
+    COUNTER(stops_at_window),  COUNTER(stops_at_output),
 };
 const size_t result_counter_count = sizeof result_counters / sizeof result_counters[0];
 
