@@ -45,6 +45,9 @@
 struct pump;
 
 struct pump_owner {
+    /* Batched path, while pump_read_along says so: what has come from the socket, before libssh has it. Returns how
+     * much of it libssh may have; less than all only where the owner gives the session up. May be NULL. */
+    size_t (*arrived)(struct pump *pump, void *data, const uint8_t *bytes, size_t size);
     /* Before libssh is driven; may be NULL. */
     void (*turning)(struct pump *pump, void *data);
     /* After libssh has been driven: move what can be moved (read residue, write). Returns true if it held output back
@@ -81,6 +84,7 @@ struct pump {
     bool retired;
     bool death_told;
     bool read_paused;
+    bool reading_along;
 };
 
 /* Global choice, before any pump is opened. Returns whether batching is really in force. */
@@ -123,6 +127,9 @@ bool pump_is_alive(const struct pump *pump);
 /* The pump of this thread that is in a turn, or between enter and leave; NULL when there is none. For who is called by
  * libssh without being told for which session. */
 struct pump *pump_driven(void);
+
+/* Whether the owner wants to see what arrives (`arrived`); it does not at first. */
+void pump_read_along(struct pump *pump, bool wanted);
 
 /* Bytes through the socket since pump_open. */
 uint64_t pump_wire_in(const struct pump *pump);

@@ -53,6 +53,9 @@ void transport_end(struct transport *t);
 /* Sends what has been collected so far in this turn. */
 void transport_flush(struct transport *t);
 
+/* The same as bytes, and cut short: what is beyond the limit libssh never gets. */
+const uint8_t *transport_input(const struct transport *t, size_t *size);
+void transport_limit_input(struct transport *t, size_t size);
 /* Input of this turn that libssh has not taken yet. */
 size_t transport_input_left(const struct transport *t);
 /* Output accepted from libssh that the kernel has not taken. Exact. */

@@ -250,6 +250,13 @@ void pump_turn(struct pump *pump)
     if (pump->batched) {
         transport_begin(&pump->transport, PUMP_TURN_BYTES,
                         !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
+        if (pump->reading_along) {
+            size_t size = 0;
+            const uint8_t *bytes = transport_input(&pump->transport, &size);
+            if (size > 0) {
+                transport_limit_input(&pump->transport, pump->owner->arrived(pump, pump->owner_data, bytes, size));
+            }
+        }
     }
     drive(pump);
     bool held_back = false;
@@ -317,6 +324,11 @@ int pump_start(struct pump *pump)
     pump->started = true;
     watch(pump, false);
     return 0;
+}
+
+void pump_read_along(struct pump *pump, bool wanted)
+{
+    pump->reading_along = wanted && pump->owner->arrived != NULL;
 }
 
 bool pump_enter(struct pump *pump)

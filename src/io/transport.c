@@ -202,6 +202,19 @@ size_t transport_input_left(const struct transport *t)
     return t->in_turn ? shared.input_end - shared.input_start : 0;
 }
 
+const uint8_t *transport_input(const struct transport *t, size_t *size)
+{
+    *size = transport_input_left(t);
+    return shared.input + shared.input_start;
+}
+
+void transport_limit_input(struct transport *t, size_t size)
+{
+    if (size < transport_input_left(t)) {
+        shared.input_end = shared.input_start + size;
+    }
+}
+
 size_t transport_pending_bytes(const struct transport *t)
 {
     return t->backlog_bytes + (t->in_turn ? shared.output_bytes : 0);

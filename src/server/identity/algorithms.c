@@ -1,6 +1,7 @@
 #include "server/identity/algorithms.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sshecho/version.h"
@@ -94,6 +95,33 @@ static int set_lists(ssh_bind bind, const struct config *config, struct option_e
     }
     return ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES,
                                 algorithm_list(config->algorithms, ALGORITHM_SIGNATURE, false));
+}
+
+/* "rsa-sha2-512" is what an "ssh-rsa" key can sign with; the others sign by their own name. */
+static bool signs(ssh_key key, const char *name, size_t length)
+{
+    const char *type = ssh_key_type_to_char(ssh_key_type(key));
+    bool rsa = length >= 8 && strncmp(name, "rsa-sha2", 8) == 0;
+    return (strlen(type) == length && strncmp(type, name, length) == 0) || (rsa && strcmp(type, "ssh-rsa") == 0);
+}
+
+char *algorithms_host_keys(const struct hostkeys *keys, const struct config *config)
+{
+    size_t size = strlen(config->host_key_algorithms) + 1;
+    char *out = calloc(1, size);
+    size_t used = 0;
+    for (const char *at = config->host_key_algorithms; out != NULL && *at != '\0';) {
+        size_t length = strcspn(at, ",");
+        bool usable = false;
+        for (size_t i = 0; i < keys->count; i++) {
+            usable = usable || signs(keys->keys[i], at, length);
+        }
+        if (usable) {
+            used += (size_t)snprintf(out + used, size - used, "%s%.*s", used > 0 ? "," : "", (int)length, at);
+        }
+        at += length + (at[length] == ',' ? 1 : 0);
+    }
+    return out;
 }
 
 ssh_bind algorithms_make_bind(const struct hostkeys *keys, const struct config *config, struct option_error *error)

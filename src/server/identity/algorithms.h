@@ -15,6 +15,8 @@ int algorithms_narrow(struct config *config, struct option_error *error);
 /* The bind all sessions of a process start from; not bound to any socket. NULL with *error naming the list libssh
  * refused. */
 ssh_bind algorithms_make_bind(const struct hostkeys *keys, const struct config *config, struct option_error *error);
+/* The names of host-key-algorithms for which there is a key. Owned by the caller; NULL out of memory. */
+char *algorithms_host_keys(const struct hostkeys *keys, const struct config *config);
 /* Compression and re-key limits, which each session must be told itself. Returns 0 or -1. */
 int algorithms_tell_session(ssh_session session, const struct config *config);
 

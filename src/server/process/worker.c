@@ -32,6 +32,7 @@ struct worker {
     struct acceptor acceptor;
     struct connection_set set;
     ssh_bind bind;
+    char *host_keys; /* their algorithms, see algorithms.h */
     ev_timer tick, drain_deadline;
     ev_prepare turn_end;
     ev_check turn_start;
@@ -190,8 +191,12 @@ int worker_run(const struct worker_setup *setup)
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     password_checks_init(&w->set.password_checks, w->loop, w->loop != NULL ? checker_fd : -1, w->counters);
     w->bind = algorithms_make_bind(setup->keys, setup->config, &error);
-    if (w->loop == NULL || w->bind == NULL) {
-        log_line(LOG_ERROR, "worker_failed", log_str("why", w->loop == NULL ? "no epoll loop" : error.text));
+    w->host_keys = algorithms_host_keys(setup->keys, setup->config);
+    if (w->loop == NULL || w->bind == NULL || w->host_keys == NULL) {
+        log_line(LOG_ERROR, "worker_failed",
+                 log_str("why", w->loop == NULL   ? "no epoll loop"
+                                : w->bind == NULL ? error.text
+                                                  : "out of memory"));
         goto out;
     }
     if (log_enabled(LOG_TRACE)) {
@@ -213,6 +218,7 @@ int worker_run(const struct worker_setup *setup)
         log_line(LOG_ERROR, "worker_failed", log_str("why", "out of memory"));
         goto out;
     }
+    w->set.host_keys = w->host_keys;
     w->set.closed = on_connection_closed;
     w->set.data = w;
     start_watchers(w);
@@ -238,6 +244,7 @@ int worker_run(const struct worker_setup *setup)
 out:
     acceptor_destroy(&w->acceptor);
     ssh_bind_free(w->bind);
+    free(w->host_keys);
     transport_release_buffers();
     crypto_shortcuts_stop();
     password_checks_destroy(&w->set.password_checks);

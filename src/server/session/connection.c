@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/identity/algorithms.h"
+#include "server/session/agreement.h"
 #include "server/session/answers.h"
 #include "server/session/farewell.h"
 #include "server/session/login.h"
@@ -276,8 +277,31 @@ static void on_turning(struct pump *pump, void *data)
     counters_set(&c->set->counters->last_source, c->source);
 }
 
+/* The client's lists, before libssh closes over them without a word. It is still given the version line, so that our
+ * lists go out and the client can judge for itself. */
+static size_t on_arrived(struct pump *pump, void *data, const uint8_t *bytes, size_t size)
+{
+    struct connection *c = data;
+    char text[AGREEMENT_TEXT_MAX];
+    size_t before = c->kexinit.size;
+    size_t allowed = size;
+    enum kexinit_state state = kexinit_feed(&c->kexinit, bytes, size);
+    if (state == KEXINIT_MORE) {
+        return size;
+    }
+    if (state == KEXINIT_COMPLETE &&
+        !agreement_possible(&c->kexinit, c->set->config, c->set->host_keys, text, sizeof text)) {
+        c->disagreement = strdup(text);
+        allowed = c->kexinit.line_bytes > before ? c->kexinit.line_bytes - before : 0;
+        connection_close(c, REASON_PROTOCOL);
+    }
+    kexinit_end(&c->kexinit);
+    pump_read_along(pump, false);
+    return allowed;
+}
+
 static const struct pump_owner pump_owner = {
-    .turning = on_turning, .turned = on_turned, .settled = on_settled, .dead = on_dead};
+    .arrived = on_arrived, .turning = on_turning, .turned = on_turned, .settled = on_settled, .dead = on_dead};
 
 /* ---- creation -------------------------------------------------------------------------------------------------------
  */
@@ -333,6 +357,7 @@ static void begin_session(struct connection *c, ssh_session session)
     int rc = ssh_handle_key_exchange(session);
     if (rc != SSH_ERROR) {
         rc = pump_start(&c->pump);
+        pump_read_along(&c->pump, true);
     }
     pump_leave(&c->pump);
     if (rc == SSH_ERROR || rc == -1) {
@@ -424,12 +449,13 @@ void connection_destroy(struct connection *c)
                                         .rekeys = c->rekey.count,
                                         .user = c->user,
                                         .method = c->method,
-                                        .client_version = c->client_version});
+                                        .client_version = c->client_version,
+                                        .disagreement = c->disagreement});
     }
     login_forget(c);
     channels_destroy_all(&c->host);
     if (!c->no_farewell) {
-        farewell_say(&c->pump, c->reason);
+        farewell_say(&c->pump, c->reason, c->disagreement);
     }
     pump_close(&c->pump);
     if (c->previous != NULL) {
@@ -447,5 +473,7 @@ void connection_destroy(struct connection *c)
     free(c->user);
     free(c->keyboard_user);
     free(c->client_version);
+    free(c->disagreement);
+    kexinit_end(&c->kexinit);
     free(c);
 }

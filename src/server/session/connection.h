@@ -23,6 +23,7 @@
 #include "server/session/phase.h"
 #include "server/session/rekey.h"
 #include "sshecho/clock.h"
+#include "sshecho/kexinit.h"
 #include "sshecho/net.h"
 #include "sshecho/pump.h"
 #include "sshecho/token_bucket.h"
@@ -37,6 +38,7 @@ struct connection_set {
     unsigned slot;
     ssh_bind bind;
     struct password_checks password_checks; /* set up by the worker, whose process it belongs to */
+    const char *host_keys; /* host key algorithms on offer */
     struct connection *first;
     struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;
@@ -82,6 +84,8 @@ struct connection {
     ssh_message kept;                                   /* not to be freed as its callback returns */
     char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
     char *client_version;
+    struct kexinit kexinit; /* what the client began with, until it has been read */
+    char *disagreement;     /* why there is nothing in common */
 };
 
 /* Takes over fd in any case. NULL when libssh or memory would not have it (fd is closed). */

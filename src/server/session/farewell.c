@@ -18,7 +18,9 @@ void farewell_log(const struct farewell *farewell)
     const char *banner = farewell->client_version != NULL ? farewell->client_version : ssh_get_clientbanner(session);
     char text[NET_ADDRESS_TEXT_MAX];
     bool failed = farewell->reason == REASON_PROTOCOL || farewell->reason == REASON_RESET;
-    if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
+    if (farewell->disagreement != NULL) {
+        error = farewell->disagreement;
+    } else if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
         /* libssh closes the socket and then complains about that instead of the cause */
         error = "refused by libssh: malformed message, or no algorithm in common";
     }
@@ -40,7 +42,7 @@ void farewell_log(const struct farewell *farewell)
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */
-void farewell_say(struct pump *pump, enum close_reason reason)
+void farewell_say(struct pump *pump, enum close_reason reason, const char *disagreement)
 {
     static const char *const words[CLOSE_REASON_COUNT] = {
         [REASON_PROTOCOL] = "protocol error",
@@ -61,7 +63,7 @@ void farewell_say(struct pump *pump, enum close_reason reason)
     if (words[reason] == NULL || !pump_is_alive(pump) || takes_no_data(pump->session) || !pump_enter(pump)) {
         return;
     }
-    (void)ssh_session_set_disconnect_message(pump->session, words[reason]);
+    (void)ssh_session_set_disconnect_message(pump->session, disagreement != NULL ? disagreement : words[reason]);
     ssh_disconnect(pump->session);
     pump_leave(pump);
 }

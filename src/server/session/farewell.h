@@ -28,11 +28,12 @@ struct farewell {
     const struct channel_host *channels;
     uint64_t rekeys;
     const char *user, *method, *client_version; /* NULL where it did not come so far */
+    const char *disagreement;                   /* why there is nothing in common, or NULL */
 };
 
 /* Before anything of the connection is taken apart. */
 void farewell_log(const struct farewell *farewell);
 /* After its channels are gone. Says nothing to a client that has disconnected by itself, or is gone. */
-void farewell_say(struct pump *pump, enum close_reason reason);
+void farewell_say(struct pump *pump, enum close_reason reason, const char *disagreement);
 
 #endif
