@@ -10,6 +10,7 @@
 #include "load/result/percentiles.h"
 #include "load/result/report.h"
 #include "load/result/result.h"
+#include "load/result/verdict.h"
 #include "load/settings.h"
 #include "load/tools/tools.h"
 #include "sshecho/log.h"
@@ -87,7 +88,7 @@ static int say_outcome(const struct settings *settings, const struct result *res
     for (size_t i = 0; i < o->fail_if.count; i++) {
         asked = asked || gate_is_about(&gates[i], "sustained");
     }
-    if (code == EXIT_OK && !asked && !result_is_sustained(result)) {
+    if (code == EXIT_OK && !asked && !verdict_is_sustained(result)) {
         code = complain(EXIT_WRONG, "the load was not sustained (--fail-if 'sustained < 1' makes this a condition)");
     }
     for (size_t i = 0; i < o->fail_if.count; i++) {

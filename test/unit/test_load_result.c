@@ -1,6 +1,6 @@
 /* Content, error classes, tallies, results as JSON and back, gates, merging and comparing: all without a server. */
-#include "load/drive/fault.h"
 #include "load/plan/content.h"
+#include "load/result/fault.h"
 #include "load/result/gate.h"
 #include "load/result/result.h"
 #include "load/result/verdict.h"
@@ -213,24 +213,24 @@ static void test_remarks(void **state)
     struct result result;
     char said[2048] = "";
     fill(&result, 1, 1, 1000);
-    result_remarks(&result, collect, said);
+    verdict_remarks(&result, collect, said);
     assert_string_equal(said, "");
-    assert_false(result_is_client_bound(&result));
+    assert_false(verdict_is_client_bound(&result));
 
     result.tally.busiest_thread_cpu = 0.95;
-    result_remarks(&result, collect, said);
+    verdict_remarks(&result, collect, said);
     assert_non_null(strstr(said, "client-bound: a generator thread used 95 %"));
-    assert_true(result_is_client_bound(&result));
+    assert_true(verdict_is_client_bound(&result));
     result.tally.busiest_thread_cpu = 0.2;
 
     for (int i = 0; i < 100; i++) { /* p99 of the slip 2 ms, of the latency 1 ms */
         histogram_record(tally_histogram(&result.tally, HISTOGRAM_SLIP), 2000);
     }
-    assert_false(result_is_client_bound(&result));
+    assert_false(verdict_is_client_bound(&result));
     result.open_loop = true;
-    assert_true(result_is_client_bound(&result));
+    assert_true(verdict_is_client_bound(&result));
     histogram_record_many(tally_histogram(&result.tally, HISTOGRAM_LATENCY), 1000000, 1000);
-    assert_false(result_is_client_bound(&result)); /* beside a latency of 1 s it does not matter */
+    assert_false(verdict_is_client_bound(&result)); /* beside a latency of 1 s it does not matter */
 
     (void)snprintf(result.mode, sizeof result.mode, "stream");
     result.tally.bytes = 10000000; /* 1 MB/s */
@@ -242,7 +242,7 @@ static void test_remarks(void **state)
 
     result.tally.failed++;
     said[0] = '\0';
-    result_remarks(&result, collect, said);
+    verdict_remarks(&result, collect, said);
     assert_non_null(strstr(said, "inconsistent"));
     assert_true(result_is_bad(&result));
     result_free(&result);
@@ -277,7 +277,7 @@ static bool sustained(double seconds, double base_us, double growth_per_s, doubl
         tally_note_trend(&result->tally, (int64_t)(due_s * 1e6), (int64_t)latency_us);
     }
     bool verdict = verdict_offered(result).sustained;
-    assert_true(verdict == result_is_sustained(result));
+    assert_true(verdict == verdict_is_sustained(result));
     return verdict;
 }
 
@@ -297,16 +297,16 @@ static void test_whether_a_load_was_sustained(void **state)
         double slope = verdict_offered(&result).latency_slope;
         assert_true(slope > 0.0499 && slope < 0.0501);
         result.tally.rated = false; /* a closed loop */
-        assert_true(result_is_sustained(&result));
+        assert_true(verdict_is_sustained(&result));
         result_free(&result);
     }
     assert_true(sustained(10.0, 100.0, 0.0, 0.0, &result));
     result.tally.ok -= 10; /* of 1000 */
     result.tally.failed += 10;
-    assert_true(result_is_sustained(&result));
+    assert_true(verdict_is_sustained(&result));
     result.tally.ok--;
     result.tally.timed_out++;
-    assert_false(result_is_sustained(&result));
+    assert_false(verdict_is_sustained(&result));
     assert_true(crossed("sustained < 1", &result));
     result_free(&result);
 }

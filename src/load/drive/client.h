@@ -9,10 +9,10 @@
 #ifndef LOAD_DRIVE_CLIENT_H
 #define LOAD_DRIVE_CLIENT_H
 
-#include "load/drive/fault.h"
 #include "load/drive/handshake.h"
 #include "load/drive/login.h"
 #include "load/drive/stream.h"
+#include "load/result/fault.h"
 #include "load/result/tally.h"
 #include "load/settings.h"
 #include "sshecho/pump.h"

@@ -9,9 +9,9 @@
 #ifndef LOAD_DRIVE_HANDSHAKE_H
 #define LOAD_DRIVE_HANDSHAKE_H
 
-#include "load/drive/fault.h"
 #include "load/drive/login.h"
 #include "load/drive/stream.h"
+#include "load/result/fault.h"
 #include "load/result/tally.h"
 #include "load/settings.h"
 #include "sshecho/pump.h"

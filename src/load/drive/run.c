@@ -1,8 +1,8 @@
 #include "load/drive/run.h"
 
+#include "load/drive/progress.h"
 #include "load/drive/worker.h"
 #include "load/plan/schedule.h"
-#include "load/result/progress.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #ifndef LOAD_DRIVE_STREAMS_H
 #define LOAD_DRIVE_STREAMS_H
 
-#include "load/drive/fault.h"
 #include "load/drive/stream.h"
+#include "load/result/fault.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 #include "load/result/gate.h"
+#include "load/result/verdict.h"
 
 #include "load/result/percentiles.h"
 #include "sshecho/units.h"
@@ -45,8 +46,8 @@ COUNT(sessions, result->tally.sessions_up)
 COUNT(rate, result_echoes_per_s(result))
 COUNT(mb, result_mb_per_s(result))
 COUNT(handshakes, result_handshakes_per_s(result))
-COUNT(client_bound, result_is_client_bound(result))
-COUNT(sustained, result_is_sustained(result))
+COUNT(client_bound, verdict_is_client_bound(result))
+COUNT(sustained, verdict_is_sustained(result))
 
 static const struct {
     const char *name;

@@ -244,7 +244,7 @@ void report_print(const struct result *result, FILE *out)
     }
     (void)fprintf(out, "Generator    %.2f s CPU, busiest thread %.0f %% of a core\n", t->cpu_s,
                   t->busiest_thread_cpu * 100.0);
-    result_remarks(result, print_remark, out);
+    verdict_remarks(result, print_remark, out);
 }
 
 /* ---- percentile file ---- */

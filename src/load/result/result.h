@@ -47,21 +47,12 @@ double result_mb_per_s(const struct result *result);
 double result_handshakes_per_s(const struct result *result);
 uint64_t result_errors(const struct result *result);
 struct result_figures result_figures_of(const struct histogram *histogram);
-/* The generator itself was the limit: its CPU, or its schedule; see verdict.h. */
-bool result_is_client_bound(const struct result *result);
-/* What was offered at a rate was also carried; true for a closed loop. */
-bool result_is_sustained(const struct result *result);
 /* Windows and round-trip time explain the throughput: nobody was busy. */
 bool result_is_window_limited(const struct result *result);
 /* Whether started = ok + failed + timed_out + unfinished. */
 bool result_adds_up(const struct result *result);
-/* Why the figures say little about the server: a word or two, NULL when they do not. */
-const char *result_unfit(const struct result *result);
 /* Something went wrong in the run, or nothing was measured: exit code 1. */
 bool result_is_bad(const struct result *result);
-
-/* Sentences that a reader of the figures must know: limits met, errors to expect. Calls say for each. */
-void result_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data);
 
 /* A new reference, or NULL out of memory. */
 json_t *result_to_json(const struct result *result);

@@ -131,12 +131,12 @@ static json_t *generator_json(const struct result *result)
 {
     const struct tally_pressure *p = &result->tally.pressure;
     json_t *remarks = json_array();
-    result_remarks(result, append_remark, remarks);
+    verdict_remarks(result, append_remark, remarks);
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o}", "cpu_s",
                      number(result->tally.cpu_s), "busiest_thread_cpu", number(result->tally.busiest_thread_cpu),
                      "busiest_window_cpu", number(p->busiest_window_cpu), "windows", integer(p->windows),
                      "busy_windows", integer(p->busy_windows), "run_delay", number(p->run_delay), "throttled",
-                     number(p->throttled), "steal", number(p->steal), "client_bound", result_is_client_bound(result),
+                     number(p->throttled), "steal", number(p->steal), "client_bound", verdict_is_client_bound(result),
                      "window_limited", result_is_window_limited(result), "window_limit_bytes_per_s",
                      number(result->tally.window_limit_bytes_per_s), "remarks", remarks);
 }

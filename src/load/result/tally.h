@@ -8,7 +8,7 @@
 #ifndef LOAD_RESULT_TALLY_H
 #define LOAD_RESULT_TALLY_H
 
-#include "load/drive/fault.h"
+#include "load/result/fault.h"
 #include "sshecho/clock.h"
 #include "sshecho/histogram.h"
 

@@ -96,3 +96,74 @@ unsigned verdict_client_bound(const struct result *result, void (*say)(const cha
 #undef REASON
     return reasons;
 }
+
+/* ---- in words ---- */
+
+bool verdict_is_client_bound(const struct result *result)
+{
+    return verdict_client_bound(result, NULL, NULL) > 0;
+}
+
+bool verdict_is_sustained(const struct result *result)
+{
+    return verdict_offered(result).sustained;
+}
+
+const char *verdict_unfit(const struct result *result)
+{
+    if (result->tally.started == 0) {
+        return "nothing was measured";
+    }
+    if (result->interrupted) {
+        return "interrupted";
+    }
+    if (result->tally.unfinished > 0) {
+        return "unfinished";
+    }
+    if (verdict_is_client_bound(result)) {
+        return "client-bound";
+    }
+    return verdict_is_sustained(result) ? NULL : "its load was not sustained";
+}
+
+void verdict_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data)
+{
+    const struct tally *t = &result->tally;
+    char text[256];
+    (void)verdict_client_bound(result, say, data);
+    struct verdict_offered offered = verdict_offered(result);
+    if (!offered.sustained) {
+        (void)snprintf(text, sizeof text,
+                       "not sustained: of %.1f/s offered %.1f/s were answered in time, %.1f %% never, and the latency "
+                       "grew by %.1f ms each second; the percentiles would be others in a longer run",
+                       offered.per_s, offered.achieved_per_s, offered.lost * 100.0, offered.latency_slope * 1e3);
+        say(text, data);
+    }
+    if (result_is_window_limited(result)) {
+        (void)snprintf(text, sizeof text,
+                       "window-limited: the channel windows allow about %.1f MB/s at this round-trip time; use more "
+                       "channels or connections",
+                       t->window_limit_bytes_per_s / 1e6);
+        say(text, data);
+    }
+    if (t->faults.counts[FAULT_LOCAL_LIMIT] > 0) {
+        say("local-limit: this machine ran out of file descriptors, ports or memory; raise ulimit -n, or use --bind "
+            "with "
+            "several addresses",
+            data);
+    }
+    if (t->unfinished > 0) {
+        (void)snprintf(text, sizeof text, "unfinished: %llu operations had no answer when the drain time was over",
+                       (unsigned long long)t->unfinished);
+        say(text, data);
+    }
+    if (t->started == 0) {
+        say("nothing was measured: the run ended before any operation", data);
+    }
+    if (result->interrupted) {
+        say("interrupted: the measurement was ended by a signal; the figures cover what ran", data);
+    }
+    if (!result_adds_up(result)) {
+        say("inconsistent: started is not ok + failed + timed out + unfinished; please report this as a defect", data);
+    }
+}

@@ -26,4 +26,16 @@ struct verdict_offered verdict_offered(const struct result *result);
 /* Why the generator was the limit: one sentence for each reason, through say. Returns how many. `say` may be NULL. */
 unsigned verdict_client_bound(const struct result *result, void (*say)(const char *sentence, void *data), void *data);
 
+/* The generator itself was the limit: its CPU, or its schedule. */
+bool verdict_is_client_bound(const struct result *result);
+
+/* What was offered at a rate was also carried; true for a closed loop. */
+bool verdict_is_sustained(const struct result *result);
+
+/* Why the figures say little about the server: a word or two, NULL when they do not. */
+const char *verdict_unfit(const struct result *result);
+
+/* Sentences that a reader of the figures must know: limits met, errors to expect. Calls say for each. */
+void verdict_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data);
+
 #endif

@@ -1,4 +1,5 @@
 /* Inside the room of tools.h: runs that take turns (ab), and runs again and again (--repeat). */
+#include "load/result/verdict.h"
 #include "load/tools/sets.h"
 #include "load/tools/spawn.h"
 #include "load/tools/tools.h"
@@ -352,7 +353,7 @@ int repeat_run(const struct load_options *options, int argc, char **argv)
         !options->quiet) {
         sets_summarize(&(struct run_set){set.results, set.count}, 1, stdout);
         for (size_t i = 0; i < set.count; i++) {
-            const char *why = result_unfit(&set.results[i]);
+            const char *why = verdict_unfit(&set.results[i]);
             if (why != NULL) {
                 (void)printf("Note: run %zu says little about the server: %s\n", i + 1, why);
             }

@@ -1,4 +1,5 @@
 /* Inside the room of tools.h: which runs may be compared, and the comparison. */
+#include "load/result/verdict.h"
 #include "load/tools/tools.h"
 
 #include "load/tools/sets.h"
@@ -100,7 +101,7 @@ static int leave_out(struct compare_set *a, struct compare_set *b, bool paired)
     struct compare_set *const sides[] = {a, b};
     for (int side = 0; side < 2; side++) {
         for (size_t i = sides[side]->count; i-- > 0;) {
-            const char *why = result_unfit(&sides[side]->results[i]);
+            const char *why = verdict_unfit(&sides[side]->results[i]);
             if (why == NULL) {
                 continue;
             }

@@ -90,7 +90,7 @@ static void put_command(const struct page *page, const struct result *result)
 static void put_verdict(struct page *page, size_t index)
 {
     const struct result *result = &page->results[index];
-    bool good = !result_is_bad(result) && !result_is_client_bound(result);
+    bool good = !result_is_bad(result) && !verdict_is_client_bound(result);
     struct verdict_offered offered = verdict_offered(result);
     (void)fprintf(page->out, "<div class=\"verdict %s\"><p><strong>", good ? "good" : "bad");
     page_text(page, page->names[index]);
@@ -101,7 +101,7 @@ static void put_verdict(struct page *page, size_t index)
         (void)fprintf(page->out, "<p>Offered %.1f a second, answered in time %.1f a second: %ssustained.</p>\n",
                       offered.per_s, offered.achieved_per_s, offered.sustained ? "" : "not ");
     }
-    result_remarks(result, remark, page);
+    verdict_remarks(result, remark, page);
     for (int fault = 0; fault < FAULT_COUNT; fault++) {
         if (result->tally.faults.counts[fault] > 0) {
             char text[512];

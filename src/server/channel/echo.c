@@ -25,6 +25,10 @@
 /* The window that a channel begins with. */
 #define OPENING_WINDOW_BYTES 32000U
 
+/* Who asks for re-keys more often than this finds the window small until data has opened it, as libssh has it: asyncssh
+ * goes on sending behind its own KEXINIT, and with a whole window in flight at the first re-key its session ends. */
+#define EARLY_REKEY_BYTES (UINT64_C(64) * 1024 * 1024)
+
 /* On 0.10 echoed bytes are consumed by reading only when at most this much would stay unread: its ssh_channel_read
  * grants a full window without counting what is unread. 32,000 is the window it opens with. */
 #define UNREAD_AT_READ_MAX OPENING_WINDOW_BYTES
@@ -259,7 +263,8 @@ void echo_open_window(struct channel *channel)
     const struct stream *streams = channel->streams;
     bool anything =
         streams[0].held_bytes + streams[0].echoed_bytes + streams[1].held_bytes + streams[1].echoed_bytes > 0;
-    if (version_libssh_number() >= VERSION_0_11 || anything) {
+    uint64_t rekey_bytes = channel->host->config->rekey_bytes;
+    if (version_libssh_number() >= VERSION_0_11 || anything || (rekey_bytes != 0 && rekey_bytes < EARLY_REKEY_BYTES)) {
         return; /* data has opened it; 0.11 has nothing else that would */
     }
     /* Asked for more than the window allows, 0.10 opens it. There is nothing to read, and inside a callback nothing can

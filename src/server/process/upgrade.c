@@ -172,15 +172,16 @@ static void describe_end(const struct rehearsal *rehearsal, int status, char *wh
     const char *last = strrchr(text, '\n');
     last = last != NULL ? last + 1 : text;
     if (rehearsal->killed) {
-        (void)snprintf(why, size, "its rehearsal was not over by the deadline (ready-timeout)%s%s", *last ? ": " : "",
-                       last);
+        (void)snprintf(why, size, "its rehearsal was not over by the deadline (ready-timeout)%s%.400s",
+                       *last ? ": " : "", last);
     } else if (WIFSIGNALED(status)) {
-        (void)snprintf(why, size, "its rehearsal ended by signal %d%s%s", WTERMSIG(status), *last ? ": " : "", last);
+        (void)snprintf(why, size, "its rehearsal ended by signal %d%s%.400s", WTERMSIG(status), *last ? ": " : "",
+                       last);
     } else if (WEXITSTATUS(status) != 0) {
-        (void)snprintf(why, size, "its rehearsal ended with status %d%s%s", WEXITSTATUS(status), *last ? ": " : "",
+        (void)snprintf(why, size, "its rehearsal ended with status %d%s%.400s", WEXITSTATUS(status), *last ? ": " : "",
                        last);
     } else {
-        (void)snprintf(why, size, "its rehearsal gave no answer: no sshechod that can be upgraded to%s%s",
+        (void)snprintf(why, size, "its rehearsal gave no answer: no sshechod that can be upgraded to%s%.400s",
                        *last ? ": " : "", last);
     }
 }

@@ -38,7 +38,7 @@ struct connection_set {
     unsigned slot;
     ssh_bind bind;
     struct password_checks password_checks; /* set up by the worker, whose process it belongs to */
-    const char *host_keys; /* host key algorithms on offer */
+    const char *host_keys;                  /* host key algorithms on offer */
     struct connection *first;
     struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;

@@ -1,4 +1,4 @@
-#include "load/result/progress.h"
+#include "load/drive/progress.h"
 
 #include "sshecho/units.h"
 

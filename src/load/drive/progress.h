@@ -4,8 +4,8 @@
  * Lines at an interval on stdout (stderr while the JSON goes to stdout), or one line on a terminal, from the live
  * counters. Owns its timer and the figures of the last interval; reads the workers' counters only.
  */
-#ifndef LOAD_RESULT_PROGRESS_H
-#define LOAD_RESULT_PROGRESS_H
+#ifndef LOAD_DRIVE_PROGRESS_H
+#define LOAD_DRIVE_PROGRESS_H
 
 #include "load/drive/worker.h"
 #include "load/settings.h"

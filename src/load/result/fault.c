@@ -1,4 +1,4 @@
-#include "load/drive/fault.h"
+#include "load/result/fault.h"
 
 #include <errno.h>
 #include <stdio.h>
