@@ -250,6 +250,20 @@ def test_reload_moves_and_ends_the_page(serve):
     assert figure(server, "reload_failures_total") == 1, "the old page has gone"
 
 
+def test_it_ends_with_a_master_that_is_killed(observed):
+    """Else the next master finds the port taken."""
+    server = observed()
+    left = harness.children(server.pid)
+    assert len(left) > len(server.workers()), "no process that serves metrics"
+    server.expected_exit = -signal.SIGKILL
+    server.process.kill()
+    server.process.wait()
+    wait_until(lambda: not any(harness.is_running(pid) for pid in left), 5, "the end of all its children")
+    host, _, port = server.metrics.rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 2)
+
+
 def test_workers_hold_nothing_of_it(observed):
     """A scraper that stays connected while a worker is made must see the end of its connection all the same."""
     server = observed()

@@ -269,18 +269,18 @@ static int drop_capabilities(struct option_error *error)
     return syscall(SYS_capset, &header, none) == 0 ? 0 : fail(error, "capset");
 }
 
-/* Becomes `user` if we are root; ends with the master, also with one that has ended already. */
-static int become_nobody(const char *user, pid_t master, struct option_error *error)
+/* Becomes `user` if we are root; is sent `farewell` when the master ends, also by one that has ended already. */
+static int become_nobody(const char *user, pid_t master, int farewell, struct option_error *error)
 {
     if (drop_root(user, error) != 0 || drop_capabilities(error) != 0) {
         return -1;
     }
-    /* A worker without a master drains and goes; set here, because changing the user clears it. */
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0) {
+    /* Set here, because changing the user clears it. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, farewell, 0, 0, 0) != 0) {
         return fail(error, "prctl");
     }
     if (getppid() != master) { /* it went before we asked to be told */
-        (void)raise(SIGTERM);
+        (void)raise(farewell);
     }
     return 0;
 }
@@ -322,7 +322,7 @@ int sandbox_enter(const struct config *config, pid_t master, struct option_error
     if (limit_memory(config, error) != 0) {
         return -1;
     }
-    if (become_nobody(config->user, master, error) != 0) {
+    if (become_nobody(config->user, master, SIGTERM, error) != 0) { /* without a master it drains and goes */
         return -1;
     }
     return config->sandbox ? filter_system_calls(error) : 0;
@@ -334,7 +334,8 @@ int sandbox_enter_metrics(const char *user, bool filter, pid_t master, struct op
     if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_NOFILE, &few) != 0) {
         return fail(error, "setrlimit");
     }
-    if (become_nobody(user, master, error) != 0) {
+    /* It ignores what is meant for the master, and must not keep the port from the next one. */
+    if (become_nobody(user, master, SIGKILL, error) != 0) {
         return -1;
     }
     return filter ? filter_metrics(error) : 0;
