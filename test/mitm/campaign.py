@@ -23,12 +23,12 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parent.parent / "system"),
 ]
 
-import arena  # noqa: E402
 import clients  # noqa: E402
 import figures  # noqa: E402
 import harness  # noqa: E402
 import rawssh  # noqa: E402
 import sshload_helpers  # noqa: E402
+from control import Control  # noqa: E402
 from proxy import Plan, Proxy  # noqa: E402
 
 LANES = 6  # cases at the same time: most of a case is waiting
@@ -191,7 +191,7 @@ def run(seconds=None, cases=None, seed=1, only=None, say=print):
             client.login().echo(client.shell(), b"x")
         harness.wait_until(lambda: figures.metric(server, "connections") == 0, 10, "quiet before the first case")
         fds = {pid: harness.fd_count(pid) for pid in workers}
-        control = arena.Control(server.address)
+        control = Control(server.address)
         campaign = Campaign(server, seed)
         try:
             if only is not None:
