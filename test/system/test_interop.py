@@ -256,7 +256,9 @@ def test_the_client_rekeys_in_the_middle(client, servers, key):
     if client.name == "asyncssh":
         pytest.skip("asyncssh sends data behind its own KEXINIT (RFC 4253, 7.1), which libssh does not bear")
     result = client.run(servers["none"], MEBIBYTE, key, rekey=300_000)
-    for _ in range(3):  # paramiko answers a CLOSE from the thread that would finish its own re-key, and waits for itself
+    for _ in range(
+        3
+    ):  # paramiko answers a CLOSE from the thread that would finish its own re-key, and waits for itself
         if client.name != "paramiko" or b"Key-exchange timed out" not in result.stderr:
             break
         result = client.run(servers["none"], MEBIBYTE, key, rekey=300_000)
