@@ -16,8 +16,9 @@
 #include "server/session/connection_set.h"
 #include "sshecho/log.h"
 
-/* Fewer connections than this leave nothing behind that is worth a walk through the heap. */
-#define CROWD 500
+/* Fewer connections than this leave little behind that is worth a walk through the heap: some 250 KiB each where they
+ * have carried bulk. */
+#define CROWD 64
 
 /* What the log's reader is given at the end: less than the watchdog and the drain deadline allow. */
 #define LOG_FINISH_US (200 * US_PER_MS)
