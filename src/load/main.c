@@ -4,7 +4,8 @@
  * Reads the command line, chooses between a run and the commands that work on its results, and turns outcomes into exit
  * codes: 0 done, 1 something went wrong in the run, 2 bad usage, 99 a --fail-if condition holds.
  */
-#include "load/drive/login.h"
+#include "load/commands.h"
+#include "load/connection/login.h"
 #include "load/drive/run.h"
 #include "load/result/gate.h"
 #include "load/result/percentiles.h"
@@ -165,7 +166,7 @@ int main(int argc, char **argv)
     if (ssh_init() != SSH_OK) { /* before any thread */
         return complain(EXIT_WRONG, "libssh cannot be initialised");
     }
-    int code = argc > 1 && tools_is_command(argv[1]) ? tools_run(argc - 1, argv + 1) : start(argc, argv);
+    int code = argc > 1 && commands_know(argv[1]) ? commands_run(argc - 1, argv + 1) : start(argc, argv);
     (void)ssh_finalize();
     return code;
 }

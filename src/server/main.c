@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "server/config.h"
+#include "server/master/master.h"
 #include "server/process/generation.h"
-#include "server/process/master.h"
 #include "sshecho/version.h"
 
 static int check(struct config *config)

@@ -2,7 +2,7 @@
  * with one line. */
 #include "fuzz_files.h"
 
-#include "server/session/credentials.h"
+#include "server/login/credentials.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #ifndef LOAD_DRIVE_ENDING_H
 #define LOAD_DRIVE_ENDING_H
 
-#include "load/drive/client.h"
+#include "load/connection/client.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "load/drive/traffic_parts.h"
 
-#include "load/drive/streams.h"
+#include "load/connection/streams.h"
 #include "load/plan/plan.h"
 
 /* After a failure, a slot of connect mode waits this long, so that a target that refuses is not flooded. */

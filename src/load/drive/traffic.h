@@ -8,7 +8,7 @@
 #ifndef LOAD_DRIVE_TRAFFIC_H
 #define LOAD_DRIVE_TRAFFIC_H
 
-#include "load/drive/client.h"
+#include "load/connection/client.h"
 #include "load/plan/schedule.h"
 
 #include <ev.h>

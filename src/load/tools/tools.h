@@ -1,7 +1,7 @@
 /*
  * tools.h - room: the commands that work on finished results.
  *
- * compare, merge, plot and report, each in a file of its own; this header is what main sees and what they share.
+ * compare, merge and ab, each in a file of its own; this header is what commands.h sees and what they share.
  */
 #ifndef LOAD_TOOLS_TOOLS_H
 #define LOAD_TOOLS_TOOLS_H
@@ -15,15 +15,9 @@
 
 enum { TOOLS_OK = 0, TOOLS_WRONG = 1, TOOLS_USAGE = 2, TOOLS_REGRESSION = 99 };
 
-bool tools_is_command(const char *word);
-/* argv[0] is the command. Returns the exit code. */
-int tools_run(int argc, char **argv);
-
 /* The option tables of each, for --help and the tests. */
 extern const struct option_table compare_option_table;
 extern const struct option_table merge_option_table;
-extern const struct option_table plot_option_table;
-extern const struct option_table page_option_table;
 
 /* ab.c: takes the command line itself, since most of its words belong to the runs. */
 extern const struct option_table ab_option_table;
@@ -35,8 +29,6 @@ int repeat_run(const struct load_options *options, int argc, char **argv);
 /* Each takes the parsed values of its table and the files named. Returns the exit code. */
 int compare_run(const void *values, const struct string_list *files);
 int merge_run(const void *values, const struct string_list *files);
-int plot_run(const void *values, const struct string_list *files);
-int page_run(const void *values, const struct string_list *files);
 
 /* Stands in a list of files where the command line has "--". */
 #define TOOLS_BORDER "//--//"

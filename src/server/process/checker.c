@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/login/password_check.h"
 #include "server/process/sandbox.h"
-#include "server/session/password_check.h"
 
 #define ITS_FD 3
 #define NICENESS 10

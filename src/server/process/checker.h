@@ -10,7 +10,7 @@
 #define SERVER_PROCESS_CHECKER_H
 
 #include "server/config.h"
-#include "server/session/credentials.h"
+#include "server/login/credentials.h"
 
 /* The worker's end of the socket pair, or -1 with errno. All signals are blocked, no loop exists yet. */
 int checker_start(const struct config *config, const struct credentials *credentials);

@@ -10,7 +10,7 @@
 #include "server/config.h"
 #include "server/entry/listener.h"
 #include "server/identity/hostkeys.h"
-#include "server/session/credentials.h"
+#include "server/login/credentials.h"
 
 struct generation {
     struct config *config;

@@ -14,7 +14,7 @@
 #include "server/entry/listener.h"
 #include "server/figures/scoreboard.h"
 #include "server/identity/hostkeys.h"
-#include "server/session/credentials.h"
+#include "server/login/credentials.h"
 
 struct worker_setup {
     const struct config *config;

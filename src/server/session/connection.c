@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "server/identity/algorithms.h"
+#include "server/login/answers.h"
+#include "server/login/login.h"
 #include "server/session/agreement.h"
-#include "server/session/answers.h"
 #include "server/session/farewell.h"
-#include "server/session/login.h"
 #include "sshecho/log.h"
 
 /* The one setter. Returns false, and changes nothing, for a transition that cannot be. */

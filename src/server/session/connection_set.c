@@ -1,6 +1,6 @@
 #include "server/session/connection_set.h"
 
-#include "server/session/answers.h"
+#include "server/login/answers.h"
 
 /* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
 #define REAP_TURN_US (2 * US_PER_MS)

@@ -1,0 +1,447 @@
+#include "load/connection/client.h"
+
+#include "load/connection/streams.h"
+#include "sshecho/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- ends ---- */
+
+static uint64_t channel_count(const struct client *client)
+{
+    return client->shared->settings->options.channels;
+}
+
+static enum fault_phase phase_of(const struct client *client)
+{
+    static const enum fault_phase phases[] = {[HANDSHAKE_KEX] = PHASE_KEX,
+                                              [HANDSHAKE_AUTH] = PHASE_AUTH,
+                                              [HANDSHAKE_CHANNELS] = PHASE_CHANNEL,
+                                              [HANDSHAKE_FIRST_ECHO] = PHASE_FIRST_ECHO,
+                                              [HANDSHAKE_DONE] = PHASE_TRAFFIC};
+    switch (client->state) {
+    case CLIENT_TCP:
+        return PHASE_TCP;
+    case CLIENT_HANDSHAKE:
+        if (client->handshake.stage == HANDSHAKE_KEX && ssh_get_serverbanner(client->pump.session) == NULL) {
+            return PHASE_BANNER;
+        }
+        return phases[client->handshake.stage];
+    case CLIENT_CLOSING:
+        return PHASE_CLOSE;
+    default:
+        return PHASE_TRAFFIC;
+    }
+}
+
+static void end(struct client *client, enum fault fault)
+{
+    ev_io_stop(client->shared->loop, &client->connecting);
+    client->state = CLIENT_ENDING;
+    client->fault = fault;
+    client->deadline_ns = INT64_MAX;
+    client->reap_next = client->shared->reap;
+    client->shared->reap = client;
+}
+
+void client_fail(struct client *client, enum fault fault, const char *what)
+{
+    if (client->state == CLIENT_IDLE || client->state == CLIENT_ENDING) {
+        return;
+    }
+    struct tally *tally = client->shared->tally;
+    const struct target *target = &client->shared->settings->targets[client->handshake.target];
+    const char *phase = fault_phase_name(phase_of(client));
+    char text[FAULT_EXAMPLE_MAX];
+    (void)snprintf(text, sizeof text, "connection %llu to %s, %s: %s", (unsigned long long)client->number, target->text,
+                   phase, what);
+    fault_note(&tally->faults, fault, 1, text);
+    tally_live_add(&tally->live.errors, 1);
+    struct tally_second *second =
+        tally_second_at(tally, (mono_now().ns - client->shared->streams.measure_from_ns) / NS_PER_US);
+    if (second != NULL) {
+        second->errors++;
+    }
+    log_line(LOG_INFO, "failed", log_u64("conn", client->number), log_str("class", fault_name(fault)),
+             log_str("phase", phase), log_str("what", what));
+    end(client, fault);
+}
+
+static void fail_by_session(struct client *client)
+{
+    ssh_session session = client->pump.session;
+    enum fault_phase phase = phase_of(client);
+    const char *said = ssh_get_error(session);
+    bool forgot = pump_end(&client->pump) == PUMP_END_PROTOCOL && strncmp(said, "Socket error", 12) == 0;
+    if (said[0] == '\0' || forgot) {
+        /* libssh wrote to the socket that it had just closed, and forgot why. */
+        said = phase == PHASE_KEX ? "it failed, probably for lack of a common algorithm" : "the connection ended";
+    }
+    char text[FAULT_EXAMPLE_MAX];
+    int status = streams_exit_status(client->streams, channel_count(client));
+    if (status >= 0) {
+        (void)snprintf(text, sizeof text, "%s (the channel's exit status was %d)", said, status);
+        said = text;
+    }
+    client_fail(client,
+                fault_from_session(phase, said, ssh_get_serverbanner(session) != NULL, client->pump.wire.in_bytes > 0),
+                said);
+}
+
+/* Says goodbye if anybody listens, and frees session, pump and fd. */
+static void drop_session(struct client *client)
+{
+    struct pump *pump = &client->pump;
+    if (!pump->open) {
+        return;
+    }
+    /* On the plain path libssh closes an fd that it was given in ssh_free, but not once it has disconnected. */
+    int left_open = -1;
+    if (pump_is_alive(pump) && pump_enter(pump)) {
+        left_open = pump->batched ? -1 : client->pump.fd;
+        ssh_disconnect(pump->session);
+        pump_leave(pump);
+    }
+    pump_close(pump);
+    if (left_open >= 0) {
+        (void)close(left_open);
+    }
+}
+
+static void release(struct client *client, enum fault fault)
+{
+    ev_io_stop(client->shared->loop, &client->connecting);
+    drop_session(client);
+    if (client->fd >= 0) {
+        (void)close(client->fd);
+        client->fd = -1;
+    }
+    struct tally *tally = client->shared->tally;
+    if (client->was_up) {
+        tally_live_add(&tally->live.sessions_up, UINT64_MAX); /* -1 */
+        if (fault != FAULT_NONE) {
+            tally->sessions_lost++;
+        }
+    }
+}
+
+static void reap(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct client_shared *shared = prepare->data;
+    struct client *list = shared->reap;
+    shared->reap = NULL; /* who ends meanwhile waits for the next turn of the loop */
+    while (list != NULL) {
+        struct client *client = list;
+        list = client->reap_next;
+        const uint64_t channels = shared->settings->options.channels;
+        release(client, client->fault);
+        for (uint64_t i = 0; i < channels; i++) {
+            stream_detach(&client->streams[i], client->fault, client->keep_unsent);
+        }
+        client->state = CLIENT_IDLE;
+        shared->events->ended(client, client->fault, shared->events_data);
+    }
+}
+
+/* ---- pump ---- */
+
+/* What the data callbacks found. False when the connection has been failed for it. */
+static bool channels_healthy(struct client *client, bool patient)
+{
+    char text[FAULT_EXAMPLE_MAX];
+    enum fault fault = streams_find_fault(client->streams, channel_count(client), patient, text, sizeof text);
+    if (fault != FAULT_NONE) {
+        client_fail(client, fault, text);
+    }
+    return fault == FAULT_NONE;
+}
+
+static bool has_channels(const struct client *client)
+{
+    return client->state == CLIENT_UP ||
+           (client->state == CLIENT_HANDSHAKE && client->handshake.stage >= HANDSHAKE_FIRST_ECHO);
+}
+
+static void come_up(struct client *client, int64_t now_ns)
+{
+    struct tally *tally = client->shared->tally;
+    const struct stream_shared *times = &client->shared->streams;
+    histogram_record(tally_histogram(tally, HISTOGRAM_HANDSHAKE), (now_ns - client->started_ns) / NS_PER_US);
+    tally->connects_up++;
+    if (times->measure_from_ns == INT64_MAX) {
+        tally->connects_in_ramp++;
+    }
+    if (now_ns >= times->measure_from_ns && now_ns < times->measure_to_ns) {
+        tally->connects_in_measure++;
+    }
+    struct tally_second *second = tally_second_at(tally, (now_ns - times->measure_from_ns) / NS_PER_US);
+    if (second != NULL) {
+        second->handshakes++;
+    }
+    tally_live_add(&tally->live.handshakes, 1);
+    tally_live_add(&tally->live.sessions_up, 1);
+    uint64_t up = atomic_load_explicit(&tally->live.sessions_up, memory_order_relaxed);
+    tally->sessions_up_max = up > tally->sessions_up_max ? up : tally->sessions_up_max;
+    client->was_up = true;
+    client->up_ns = now_ns;
+    client->deadline_ns = INT64_MAX;
+    client->state = CLIENT_UP;
+    client->shared->events->up(client, client->shared->events_data);
+}
+
+/* The handshake as far as it goes now. */
+static void advance(struct client *client)
+{
+    struct handshake *handshake = &client->handshake;
+    const struct handshake_shared *shared = &client->shared->handshake;
+    struct handshake_failure failure;
+    enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
+    if (handshake->stage < HANDSHAKE_FIRST_ECHO) {
+        verdict = handshake_to_channels(handshake, shared, &client->pump, client->streams, &failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON) {
+        if (!channels_healthy(client, true)) {
+            return;
+        }
+        verdict = handshake_first_echo(handshake, shared, client->streams, &failure);
+    }
+    if (verdict == HANDSHAKE_GOES_ON) {
+        come_up(client, mono_now().ns);
+    } else if (verdict == HANDSHAKE_FAILED && failure.fault == FAULT_NONE) {
+        fail_by_session(client);
+    } else if (verdict == HANDSHAKE_FAILED) {
+        client_fail(client, failure.fault, failure.text);
+    }
+}
+
+static bool on_turned(struct pump *pump, void *data)
+{
+    (void)pump;
+    struct client *client = data;
+    if (client->state == CLIENT_HANDSHAKE) {
+        advance(client);
+    } else if (client->state == CLIENT_UP && !channels_healthy(client, true)) {
+        return false;
+    }
+    if (client->state == CLIENT_UP) {
+        return client->shared->events->turned(client, client->shared->events_data);
+    }
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
+        end(client, FAULT_NONE);
+    }
+    return false;
+}
+
+static void on_dead(struct pump *pump, void *data)
+{
+    (void)pump;
+    struct client *client = data;
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
+        end(client, FAULT_NONE);
+    } else if (has_channels(client) && !channels_healthy(client, false)) {
+        return; /* what the channels know is the better story */
+    } else {
+        fail_by_session(client);
+    }
+}
+
+static const struct pump_owner pump_owner = {.turned = on_turned, .dead = on_dead};
+
+/* ---- connecting ---- */
+
+static void begin_session(struct client *client)
+{
+    ssh_session session = ssh_new();
+    if (session == NULL) {
+        client_fail(client, FAULT_LOCAL_LIMIT, "no memory for a session");
+        return;
+    }
+    const struct settings *settings = client->shared->settings;
+    if (handshake_set_options(settings, client->handshake.target, client->fd, session) != 0) {
+        client_fail(client, FAULT_INTERNAL, ssh_get_error(session));
+        ssh_free(session); /* an fd that it only knows as an option stays ours */
+        return;
+    }
+    ssh_set_blocking(session, 0);
+    struct pump *pump = &client->pump;
+    if (pump_open(pump, client->shared->loop, session, client->fd, &pump_owner, client) != 0) {
+        client_fail(client, FAULT_LOCAL_LIMIT, "no memory for a session");
+        ssh_free(session);
+        return;
+    }
+    int fd = client->fd;
+    client->fd = -1;
+    client->state = CLIENT_HANDSHAKE;
+    (void)pump_enter(pump);
+    int rc = ssh_connect(session);
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* libssh has made it blocking */
+    if (rc == SSH_ERROR || pump_start(pump) != 0) {
+        fail_by_session(client);
+    }
+    pump_leave(pump);
+}
+
+static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void)revents;
+    struct client *client = io->data;
+    ev_io_stop(loop, io);
+    int error = net_connect_error(client->fd);
+    if (error != 0) {
+        client_fail(client, fault_from_errno(error), strerror(error));
+        return;
+    }
+    int64_t now_ns = mono_now().ns;
+    handshake_finish_phase(&client->handshake, client->shared->tally, TALLY_TCP, now_ns);
+    client->deadline_ns = now_ns + (int64_t)client->shared->settings->options.handshake_timeout_us * NS_PER_US;
+    begin_session(client);
+}
+
+void client_start(struct client *client, int64_t due_ns)
+{
+    const struct settings *settings = client->shared->settings;
+    client->generation++;
+    client->due_ns = due_ns;
+    client->started_ns = mono_now().ns;
+    handshake_begin(&client->handshake, (uint32_t)(client->number % settings->target_count), client->generation,
+                    client->started_ns);
+    client->deadline_ns = client->started_ns + (int64_t)settings->options.connect_timeout_us * NS_PER_US;
+    client->was_up = client->keep_unsent = false;
+    client->state = CLIENT_TCP;
+    client->shared->tally->connects_tried++;
+    const struct net_address *local =
+        settings->local_count > 0 ? &settings->locals[client->number % settings->local_count] : NULL;
+    client->fd = net_connect(&settings->targets[client->handshake.target].address, local);
+    if (client->fd < 0) {
+        client_fail(client, fault_from_errno(errno), strerror(errno));
+        return;
+    }
+    ev_io_init(&client->connecting, on_connected, client->fd, EV_WRITE);
+    client->connecting.data = client;
+    ev_io_start(client->shared->loop, &client->connecting);
+}
+
+/* ---- from outside ---- */
+
+void client_close(struct client *client)
+{
+    if (client->state != CLIENT_UP) {
+        return;
+    }
+    client->state = CLIENT_CLOSING;
+    client->deadline_ns = mono_now().ns + (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
+    bool entered = pump_enter(&client->pump); /* or we are in its turn already */
+    for (uint64_t i = 0; i < channel_count(client); i++) {
+        if (client->streams[i].handle != NULL) {
+            (void)ssh_channel_close(client->streams[i].handle); /* sends EOF first */
+        }
+    }
+    if (entered) {
+        pump_leave(&client->pump);
+    }
+}
+
+void client_send(struct client *client, struct stream *stream)
+{
+    if (client->state == CLIENT_UP && pump_enter(&client->pump)) {
+        (void)stream_send(stream);
+        pump_leave(&client->pump);
+    }
+}
+
+void client_kick(struct client *client)
+{
+    if (client->state == CLIENT_UP && pump_enter(&client->pump)) {
+        (void)on_turned(&client->pump, client);
+        pump_leave(&client->pump);
+    }
+}
+
+void client_check_deadlines(struct client *client, int64_t now_ns)
+{
+    char text[FAULT_EXAMPLE_MAX];
+    if (has_channels(client) && !channels_healthy(client, false)) {
+        return;
+    }
+    if (client->state == CLIENT_UP) {
+        int64_t allowed_ns = (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
+        enum fault fault =
+            streams_find_late(client->streams, channel_count(client), now_ns, allowed_ns, text, sizeof text);
+        if (fault != FAULT_NONE) {
+            client_fail(client, fault, text);
+        }
+    }
+    if (now_ns < client->deadline_ns) {
+        return;
+    }
+    if (client->state == CLIENT_TCP) {
+        client_fail(client, FAULT_CONNECT_TIMEOUT, "no TCP connection in time");
+    } else if (client->state == CLIENT_CLOSING) {
+        client_fail(client, FAULT_CLOSE_TIMEOUT, "the peer did not answer our close in time");
+    } else if (phase_of(client) == PHASE_BANNER) {
+        (void)snprintf(text, sizeof text, "no SSH version string in time (%llu other bytes came)",
+                       (unsigned long long)client->pump.wire.in_bytes);
+        client_fail(client, FAULT_HANDSHAKE_TIMEOUT, text);
+    } else {
+        client_fail(client, FAULT_HANDSHAKE_TIMEOUT, "not finished in time");
+    }
+}
+
+/* ---- life ---- */
+
+void client_shared_start(struct client_shared *shared)
+{
+    shared->reap = NULL;
+    ev_prepare_init(&shared->reaper, reap);
+    shared->reaper.data = shared;
+    ev_prepare_start(shared->loop, &shared->reaper);
+    ev_unref(shared->loop);
+}
+
+void client_shared_stop(struct client_shared *shared)
+{
+    ev_ref(shared->loop);
+    ev_prepare_stop(shared->loop, &shared->reaper);
+}
+
+int client_init(struct client *client, struct client_shared *shared, uint64_t number)
+{
+    const uint64_t count = shared->settings->options.channels;
+    *client =
+        (struct client){.shared = shared, .fd = -1, .number = number, .fault = FAULT_NONE, .deadline_ns = INT64_MAX};
+    ev_io_init(&client->connecting, on_connected, 0, EV_WRITE);
+    client->streams = calloc(count, sizeof *client->streams);
+    if (client->streams == NULL || handshake_init(&client->handshake, count) != 0) {
+        free(client->streams);
+        client->streams = NULL;
+        return -1;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        stream_init(&client->streams[i], &shared->streams, number * count + i);
+    }
+    return 0;
+}
+
+void client_destroy(struct client *client)
+{
+    if (client->streams == NULL) {
+        return;
+    }
+    release(client, FAULT_NONE);
+    ev_timer_stop(client->shared->loop, &client->restart);
+    for (uint64_t i = 0; i < channel_count(client); i++) {
+        stream_free(&client->streams[i]);
+    }
+    free(client->streams);
+    client->streams = NULL;
+    handshake_free(&client->handshake);
+    client->state = CLIENT_IDLE;
+    client->was_up = false;
+}

@@ -1,0 +1,33 @@
+/*
+ * page_internal.h - inside the room of pictures.h: what page.c and page_pictures.c share of `sshload report`.
+ *
+ * Everything writes to page->out; text becomes text, never markup.
+ */
+#ifndef LOAD_PICTURES_PAGE_INTERNAL_H
+#define LOAD_PICTURES_PAGE_INTERNAL_H
+
+#include "load/result/result.h"
+
+#include <stdio.h>
+
+struct page {
+    const struct result *results;
+    char (*names)[128]; /* one a result */
+    size_t count;
+    FILE *out;
+};
+
+void page_text(const struct page *page, const char *text);
+/* `tag` is "td", or "th" with attributes. */
+void page_cell(const struct page *page, const char *tag, const char *text);
+void page_duration(const struct page *page, double us);
+void page_number(const struct page *page, const char *format, double value);
+void page_table(const struct page *page, const char *caption, const char *const *words, size_t count);
+void page_end_table(const struct page *page);
+/* A table of percentiles, a row a run. */
+void page_percentiles(const struct page *page, enum tally_histogram which, const char *caption);
+
+/* The curves, each with its table. 0, or -1 out of memory. */
+int page_pictures(const struct page *page);
+
+#endif
