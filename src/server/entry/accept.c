@@ -18,6 +18,10 @@
 #define YIELD_LEAD 8
 #define YIELD_LEAD_PERCENT 10
 
+/* How long a retired socket is kept open: what the last packet of a TCP handshake takes from a balancer next door. Then
+ * it is looked at as often until its queue is empty. */
+#define LAST_CALL_S 0.02
+
 /* Sockets that may wait for their PROXY header at once: a balancer that fails to send them must not cost us our fds. */
 #define PROXY_WAITING_MAX 512
 
@@ -31,6 +35,9 @@ static void set_accepting(struct acceptor *a, bool accepting)
     }
     a->accepting = accepting;
     for (size_t i = 0; i < a->listeners->count; i++) {
+        if (a->is_closed[i]) {
+            continue;
+        }
         if (accepting) {
             ev_io_start(a->loop, &a->watchers[i]);
         } else {
@@ -87,7 +94,7 @@ static uint64_t fewest_elsewhere(const struct acceptor *a)
 
 static bool holds_more_than_its_share(const struct acceptor *a)
 {
-    if (a->siblings < 2) {
+    if (a->siblings < 2 || a->ending) {
         return false;
     }
     uint64_t mine = counters_get(&a->set->counters->connections);
@@ -122,8 +129,10 @@ static void on_not_proxied(void *data, const struct net_address *peer)
 
 static const struct proxy_wait_owner gate_owner = {.arrived = on_proxied, .refused = on_not_proxied};
 
-/* accept(2) has failed. False when there is no more, or no room. */
-static bool goes_on_after(struct acceptor *a, int reason)
+enum accepted { ACCEPTED, ACCEPT_NO_MORE, ACCEPT_NO_ROOM };
+
+/* accept(2) has failed. */
+static enum accepted accepted_after(struct acceptor *a, int reason)
 {
     switch (reason) {
     case EMFILE:
@@ -131,30 +140,29 @@ static bool goes_on_after(struct acceptor *a, int reason)
     case ENOBUFS:
     case ENOMEM:
         pause_for_room(a, strerror(reason));
-        return false;
+        return ACCEPT_NO_ROOM;
     case EAGAIN:
-        return false;
+        return ACCEPT_NO_MORE;
     default: /* accept(2): the network's errors of that one connection come this way too */
-        return true;
+        return ACCEPTED;
     }
 }
 
-/* One accept; false when there is no more, or no room. */
-static bool accept_one(struct acceptor *a, int listening_fd)
+static enum accepted accept_one(struct acceptor *a, int listening_fd)
 {
     mono_time now = mono_now();
     struct net_address peer = {.length = sizeof peer.storage};
     if (!admission_may_accept(&a->admission, now)) {
         pause_for_room(a, "limit of connections here, or of the handshake rate, reached");
-        return false;
+        return ACCEPT_NO_ROOM;
     }
     if (a->gate.waiting_count >= PROXY_WAITING_MAX) {
         pause_for_room(a, "too many connections wait for their PROXY header");
-        return false;
+        return ACCEPT_NO_ROOM;
     }
     int fd = accept4(listening_fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        return goes_on_after(a, errno);
+        return accepted_after(a, errno);
     }
     admission_accepted(&a->admission, now);
     a->paused_for_room = false;
@@ -163,7 +171,17 @@ static bool accept_one(struct acceptor *a, int listening_fd)
     } else {
         take_in(a, fd, &peer);
     }
-    return true;
+    return ACCEPTED;
+}
+
+/* As many as a turn may take. */
+static enum accepted accept_some(struct acceptor *a, int listening_fd)
+{
+    enum accepted last = ACCEPTED;
+    for (uint64_t i = 0; last == ACCEPTED && i < a->config->kex_per_turn; i++) {
+        last = accept_one(a, listening_fd);
+    }
+    return last;
 }
 
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
@@ -175,11 +193,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
         rest(a, YIELD_S);
         return;
     }
-    for (uint64_t i = 0; i < a->config->kex_per_turn; i++) {
-        if (!accept_one(a, io->fd)) {
-            break;
-        }
-    }
+    (void)accept_some(a, io->fd);
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -190,7 +204,36 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
     set_accepting(a, true);
     /* The queue was left to others once; what is still there is ours to take. */
     for (size_t i = 0; a->accepting && i < a->listeners->count; i++) {
-        (void)accept_one(a, a->watchers[i].fd);
+        if (!a->is_closed[i]) {
+            (void)accept_one(a, a->watchers[i].fd);
+        }
+    }
+}
+
+/* Our copy: the port closes when nobody has one left. */
+static void close_listener(struct acceptor *a, size_t i)
+{
+    if (!a->is_closed[i]) {
+        ev_io_stop(a->loop, &a->watchers[i]);
+        (void)close(a->listeners->items[i].fd);
+        a->is_closed[i] = true;
+        a->open_count--;
+    }
+}
+
+static void on_last_call(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct acceptor *a = timer->data;
+    for (size_t i = 0; i < a->listeners->count; i++) {
+        if (!a->is_closed[i] && accept_some(a, a->listeners->items[i].fd) == ACCEPT_NO_MORE) {
+            close_listener(a, i);
+        }
+    }
+    if (a->open_count == 0) {
+        ev_timer_stop(a->loop, &a->again);
+        ev_timer_stop(loop, timer);
+        a->settled(a->data);
     }
 }
 
@@ -207,12 +250,14 @@ int acceptor_init(struct acceptor *a, struct ev_loop *loop, struct connection_se
                            .settled = setup->settled,
                            .data = setup->data};
     admission_init(&a->admission, setup->config, setup->board, setup->slot, setup->fd_limit);
+    a->open_count = a->listeners->count;
     for (size_t i = 0; i < a->listeners->count; i++) {
         ev_io_init(&a->watchers[i], on_acceptable, a->listeners->items[i].fd, EV_READ);
         a->watchers[i].data = a;
     }
     ev_timer_init(&a->again, on_again, 0.0, 0.0);
-    a->again.data = a;
+    ev_timer_init(&a->last_call, on_last_call, LAST_CALL_S, LAST_CALL_S);
+    a->again.data = a->last_call.data = a;
     return proxy_wait_init(&a->gate, loop, setup->config, &gate_owner, a);
 }
 
@@ -223,27 +268,39 @@ void acceptor_start(struct acceptor *a)
 
 void acceptor_end(struct acceptor *a)
 {
-    a->ended = true;
-    set_accepting(a, false);
-    ev_timer_stop(a->loop, &a->again);
+    a->ending = true;
     for (size_t i = 0; i < a->listeners->count; i++) {
-        (void)close(a->listeners->items[i].fd); /* our copy: the port closes when nobody has one left */
+        if (!listener_is_retired(&a->listeners->items[i])) {
+            close_listener(a, i);
+        }
+    }
+    if (a->open_count > 0) {
+        ev_timer_start(a->loop, &a->last_call);
+    } else {
+        ev_timer_stop(a->loop, &a->again);
     }
 }
 
 bool acceptor_is_empty(const struct acceptor *a)
 {
-    return a->gate.waiting_count == 0;
+    return a->gate.waiting_count == 0 && a->open_count == 0;
 }
 
 void acceptor_destroy(struct acceptor *a)
 {
+    if (a->loop != NULL) {
+        ev_timer_stop(a->loop, &a->again);
+        ev_timer_stop(a->loop, &a->last_call);
+        for (size_t i = 0; i < a->listeners->count; i++) {
+            close_listener(a, i);
+        }
+    }
     proxy_wait_destroy(&a->gate);
 }
 
 void acceptor_has_room(struct acceptor *a)
 {
-    if (a->paused_for_room && !a->accepting && !a->ended) {
+    if (a->paused_for_room && !a->accepting && a->open_count > 0) {
         ev_timer_stop(a->loop, &a->again);
         set_accepting(a, true);
     }

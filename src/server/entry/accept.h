@@ -30,11 +30,14 @@ struct acceptor {
     struct proxy_wait gate;
     ev_io watchers[LISTENERS_MAX];
     ev_timer again;
-    bool accepting, ended;
+    ev_timer last_call; /* from acceptor_end until every listening socket is closed */
+    size_t open_count;  /* listening sockets of ours that are not closed yet */
+    bool is_closed[LISTENERS_MAX];
+    bool accepting, ending;
     bool paused_for_room;
     mono_time pause_logged_at;
     uint64_t pauses_unlogged;
-    void (*settled)(void *data); /* a socket that waited for its header is none of ours any more */
+    void (*settled)(void *data); /* one that waited, or a listening socket, is none of ours any more */
     void *data;
 };
 
@@ -52,12 +55,12 @@ struct acceptor_setup {
 int acceptor_init(struct acceptor *acceptor, struct ev_loop *loop, struct connection_set *set,
                   const struct acceptor_setup *setup);
 void acceptor_start(struct acceptor *acceptor);
-/* For good: closes this process's copies of the listening sockets. Who waits for a header may still become a
- * connection. */
+/* For good: closes this process's copies of the listening sockets; at once where others go on listening, else (see
+ * listeners_retire) when nobody waits in the queue any more. Who waits for a header may still become a connection. */
 void acceptor_end(struct acceptor *acceptor);
-/* Whether nobody waits for its PROXY header. */
+/* Whether nobody waits for its PROXY header, or to be accepted. */
 bool acceptor_is_empty(const struct acceptor *acceptor);
-/* Gives up whoever waits for its header; safe at any time after acceptor_init, also twice. */
+/* Gives up whoever still waits; safe at any time after acceptor_init, also twice. */
 void acceptor_destroy(struct acceptor *acceptor);
 /* A connection has ended: if accepting rested for lack of room, it goes on. */
 void acceptor_has_room(struct acceptor *acceptor);

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
@@ -151,6 +153,40 @@ void listeners_close(struct listeners *listeners)
         }
     }
     listeners->count = 0;
+}
+
+static bool is_among(const struct listener *item, const struct listeners *keep)
+{
+    for (size_t i = 0; keep != NULL && i < keep->count; i++) {
+        if (net_same_address(&item->bound, &keep->items[i].bound)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The kernel looks up whose a new connection is by the device it came from, too: bound to one that cannot be, a
+ * listening socket is found no more. What is on its way to being accepted has been found already. */
+#define NO_DEVICE INT_MAX
+
+void listeners_retire(const struct listeners *listeners, const struct listeners *keep)
+{
+    int device = NO_DEVICE;
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener *item = &listeners->items[i];
+        if (!item->handed && !is_among(item, keep) && !listener_is_retired(item) &&
+            setsockopt(item->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, sizeof device) != 0) {
+            log_line(LOG_WARN, "retire_failed", log_str("why", strerror(errno)),
+                     log_str("note", "a connection that comes at the very end may be reset"));
+        }
+    }
+}
+
+bool listener_is_retired(const struct listener *listener)
+{
+    int device = 0;
+    socklen_t size = sizeof device;
+    return getsockopt(listener->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device, &size) == 0 && device == NO_DEVICE;
 }
 
 int listeners_write_port_file(const struct listeners *listeners, const char *path, struct option_error *error)

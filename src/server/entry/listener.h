@@ -3,6 +3,10 @@
  *
  * Opened (or taken over from the service manager) by the master, inherited by every worker, so that no connection
  * waiting in an accept queue is lost with a worker. Owns the fds. A reload keeps the sockets whose addresses stay.
+ *
+ * A socket that nobody will listen on any more is retired before it is closed: the kernel refuses new connections to
+ * it, so that whoever closes last can empty the queue first. Closing it at once would reset clients that have been told
+ * they are connected.
  */
 #ifndef SERVER_ENTRY_LISTENER_H
 #define SERVER_ENTRY_LISTENER_H
@@ -28,6 +32,11 @@ struct listeners {
 int listeners_open(struct listeners *listeners, const struct config *config, const struct listeners *keep,
                    struct option_error *error);
 void listeners_close(struct listeners *listeners);
+
+/* Retires those that are not in `keep` (NULL: all) and not the service manager's, for all processes that have them. */
+void listeners_retire(const struct listeners *listeners, const struct listeners *keep);
+/* Whether some process has retired it. */
+bool listener_is_retired(const struct listener *listener);
 
 /* The bound addresses, one a line, by rename. Returns 0, or -1 with *error. */
 int listeners_write_port_file(const struct listeners *listeners, const char *path, struct option_error *error);

@@ -139,6 +139,15 @@ static void look_after_metrics(struct master *m)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
+/* The workers close theirs when nobody waits in a queue any more: from then on clients are refused. */
+static void retire(struct master *m)
+{
+    generation_retire(m->generation, NULL);
+    if (m->previous != NULL) {
+        generation_retire(m->previous, NULL);
+    }
+}
+
 static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
     (void)revents;
@@ -155,10 +164,8 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int revents)
              log_u64("connections", scoreboard_connections(m->board)),
              log_f64("deadline_s", (double)m->generation->config->drain_timeout_us / 1e6));
     notify_stopping();
-    /* the workers do the same: from now on clients are refused, not kept waiting */
-    listeners_close(&m->generation->listeners);
-    if (m->previous != NULL) {
-        generation_close(m->previous);
+    if (m->inheritance.kind != INHERITS_REHEARSAL) { /* its sockets are others' */
+        retire(m);
     }
     publish(m);
     upgrade_look(m);

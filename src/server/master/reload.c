@@ -94,11 +94,11 @@ static void announce(struct master *m)
         return;
     }
     const struct config *config = generation->config;
-    workers_dismiss(&m->workers, generation); /* those of the generation before */
     if (m->previous != NULL) {
-        generation_close(m->previous);
+        generation_retire(m->previous, generation);
         counters_add(&m->board->reloads, 1);
     }
+    workers_dismiss(&m->workers, generation); /* those of the generation before */
     listeners_log(&generation->listeners);
     if (config->port_file != NULL &&
         listeners_write_port_file(&generation->listeners, config->port_file, &error) != 0) {
@@ -127,7 +127,7 @@ static void roll_back(struct master *m)
     m->generation = m->previous;
     m->previous = failed;
     m->announced = true;
-    generation_close(failed);
+    generation_retire(failed, m->generation);
     workers_dismiss(&m->workers, m->generation);
     workers_forget_losses(&m->workers);
     use_log_of(m->generation);

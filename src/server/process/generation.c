@@ -83,6 +83,12 @@ void generation_close(struct generation *generation)
     generation_close_metrics(generation);
 }
 
+void generation_retire(struct generation *generation, const struct generation *keep)
+{
+    listeners_retire(&generation->listeners, keep != NULL ? &keep->listeners : NULL);
+    generation_close(generation);
+}
+
 void generation_close_metrics(struct generation *generation)
 {
     if (generation->metrics_fd >= 0) {

@@ -97,6 +97,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(time),
     SCMP_SYS(getrandom),
     SCMP_SYS(getpid),
+    SCMP_SYS(getppid),
     SCMP_SYS(gettid),
     SCMP_SYS(futex),
     SCMP_SYS(brk),

@@ -118,6 +118,9 @@ static void on_terminate(struct ev_loop *loop, ev_signal *signal_watcher, int re
     }
     w->draining = true;
     counters_set(&w->counters->draining, 1);
+    if (getppid() != w->setup->master) { /* it went without a word, and nobody else retires them */
+        listeners_retire(w->setup->listeners, NULL);
+    }
     acceptor_end(&w->acceptor);
     log_line(LOG_DEBUG, "worker_draining", log_u64("connections", counters_get(&w->counters->connections)));
     connection_set_drain(&w->set);
