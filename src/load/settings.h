@@ -30,6 +30,7 @@ struct load_options {
     bool spin;
     unsigned direction, content;
     uint64_t ramp_us, connecting, sample, sample_interval_us;
+    bool final_ping;
     uint64_t reconnect_after, reconnect_every_us, retry_us;
     bool verify;
     uint64_t seed;

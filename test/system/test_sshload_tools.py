@@ -230,6 +230,29 @@ def test_damaged_files_are_refused_by_name(results, tmp_path, text, complaint):
         assert done.returncode == 2 and str(bad) in done.stderr and complaint in done.stderr, done
 
 
+OLDEST = harness.ROOT / "test/schema/oldest-result.json"
+
+
+@pytest.mark.parametrize("tool", ["compare", "merge", "report", "plot"])
+def test_the_oldest_files_of_this_schema_are_still_read(tmp_path, tool):
+    """What came later than the format is missing there, and is optional; what was always there is not."""
+    out = tmp_path / ("out.html" if tool == "report" else "out.svg")
+    options = {"compare": [OLDEST], "merge": ["--json", "-"]}.get(tool, ["-o", out])
+    done = run_tool(tool, OLDEST, *options)
+    assert done.returncode == 0, done
+    if tool == "merge":
+        merged = json.loads(done.stdout)
+        check_result(merged)
+        assert merged["summary"]["started"] == 3 and merged["summary"]["censored"] == 0
+    elif tool in ("report", "plot"):
+        assert out.stat().st_size > 1000
+    damaged = json.loads(OLDEST.read_text())
+    del damaged["summary"]["started"]
+    (tmp_path / "damaged.json").write_text(json.dumps(damaged))
+    done = run_tool(tool, tmp_path / "damaged.json", *options)
+    assert done.returncode == 2 and "started: is not a count" in done.stderr, done
+
+
 def test_merge_refuses_with_the_reason(results):
     few, many = results
     done = run_tool("merge", few, many)

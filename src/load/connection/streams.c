@@ -62,6 +62,15 @@ int streams_exit_status(const struct stream *streams, uint64_t count)
     return status;
 }
 
+uint64_t streams_messages_answered(const struct stream *streams, uint64_t count)
+{
+    uint64_t messages = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        messages += streams[i].completed;
+    }
+    return messages;
+}
+
 uint64_t streams_messages(const struct stream *streams, uint64_t count)
 {
     uint64_t messages = 0;

@@ -26,6 +26,8 @@ enum fault streams_find_late(const struct stream *streams, uint64_t count, int64
                              char *text, size_t size);
 /* The last exit status that a channel reported; -1: none. */
 int streams_exit_status(const struct stream *streams, uint64_t count);
+/* Messages of this connection that have been answered. */
+uint64_t streams_messages_answered(const struct stream *streams, uint64_t count);
 /* Messages of this connection that have been answered, or begun to be sent. */
 uint64_t streams_messages(const struct stream *streams, uint64_t count);
 

@@ -1,5 +1,7 @@
 #include "load/drive/ending.h"
 
+#include "load/drive/streams.h"
+
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -36,6 +38,8 @@ void ending_measured(struct client_shared *shared, const struct client *clients,
         const struct client *client = &clients[i];
         bool up = client_is_up(client);
         tally->sessions_up += up ? 1 : 0;
+        tally->sessions_pinged +=
+            up && o->mode == MODE_HOLD && streams_messages_answered(client->streams, o->channels) > 0 ? 1 : 0;
         tally->started += per_session;
         tally->ok += up ? per_session : 0;
         if (!up) {

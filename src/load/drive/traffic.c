@@ -91,13 +91,15 @@ static bool on_turned(struct client *client, void *data)
     int64_t now_ns = mono_now().ns;
     bool held = false;
     bool closed_loop = !traffic->open && o->mode != MODE_HOLD;
+    /* What is sent after the measured time of hold mode goes to the sessions that there are. */
+    bool may_replace = traffic->flows || o->mode != MODE_HOLD;
     for (uint64_t i = 0; i < o->channels; i++) {
         struct stream *stream = &client->streams[i];
         if (o->mode == MODE_STREAM) {
             held = fill_stream(traffic, client, stream, now_ns) || held;
         } else if (closed_loop) {
             held = fill_ping(traffic, client, stream, now_ns) || held;
-        } else if (traffic_wants_reconnect(traffic, client, now_ns)) {
+        } else if (may_replace && traffic_wants_reconnect(traffic, client, now_ns)) {
             held = stream_send_begun(stream) || held;
         } else {
             held = stream_send(stream) || held;

@@ -91,18 +91,42 @@ static void ramp_watch(struct load_worker *worker, int64_t now_ns)
 
 /* ---- phases of traffic ---- */
 
-static void enter_drain(struct load_worker *worker, bool stopped)
+static void enter_drain(struct load_worker *worker)
 {
     struct traffic *traffic = &worker->traffic;
     worker->phase = WORKER_DRAIN;
-    pressure_end(&worker->pressure, &worker->tally);
-    traffic_end(traffic, stopped);
     ending_measured(&traffic->shared, traffic->clients, traffic->client_count);
     worker->drain_until_ns = mono_now().ns + (int64_t)worker->settings->options.drain_timeout_us * NS_PER_US;
     ev_timer_stop(worker->loop, &worker->phase_timer);
     ev_timer_stop(worker->loop, &worker->tick);
     ev_timer_set(&worker->tick, 0.0, DRAIN_TICK_S);
     ev_timer_start(worker->loop, &worker->tick);
+}
+
+static void go_on_with_roll_call(struct load_worker *worker)
+{
+    int64_t next_ns = roll_call_go_on(&worker->roll_call, mono_now().ns);
+    if (next_ns != INT64_MAX) {
+        set_phase_timer(worker, next_ns);
+    }
+}
+
+static void end_measure(struct load_worker *worker, bool stopped)
+{
+    const struct load_options *o = &worker->settings->options;
+    pressure_end(&worker->pressure, &worker->tally);
+    traffic_end(&worker->traffic, stopped);
+    if (o->mode != MODE_HOLD) {
+        enter_drain(worker);
+        return;
+    }
+    roll_call_begin(&worker->roll_call, &worker->traffic, mono_now().ns);
+    if (stopped || !o->final_ping) {
+        enter_drain(worker);
+        return;
+    }
+    worker->phase = WORKER_ROLL_CALL;
+    go_on_with_roll_call(worker);
 }
 
 static void enter_measure(struct load_worker *worker)
@@ -141,7 +165,9 @@ static void on_phase_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     } else if (worker->phase == WORKER_WARMUP && now_ns >= times->measure_from_ns) {
         enter_measure(worker);
     } else if (worker->phase == WORKER_MEASURE && now_ns >= times->measure_to_ns) {
-        enter_drain(worker, false);
+        end_measure(worker, false);
+    } else if (worker->phase == WORKER_ROLL_CALL) {
+        go_on_with_roll_call(worker);
     } else if (worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) {
         set_phase_timer(worker, worker->phase == WORKER_WARMUP ? times->measure_from_ns : times->measure_to_ns);
     }
@@ -162,8 +188,10 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
     struct load_worker *worker = async->data;
     int64_t gate_ns = atomic_load(&worker->control->gate_ns);
     if (atomic_load(&worker->control->stop)) {
-        if (worker->phase < WORKER_DRAIN) {
-            enter_drain(worker, true);
+        if (worker->phase < WORKER_ROLL_CALL) {
+            end_measure(worker, true);
+        } else if (worker->phase == WORKER_ROLL_CALL) {
+            enter_drain(worker);
         }
     } else if (worker->phase == WORKER_RAMP) {
         ramp_step(worker);
@@ -186,7 +214,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         pressure_look(&worker->pressure);
     }
     if ((worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) && traffic_is_dead(traffic, now_ns)) {
-        enter_drain(worker, false);
+        end_measure(worker, false);
+    }
+    if (worker->phase == WORKER_ROLL_CALL && roll_call_is_over(&worker->roll_call)) {
+        enter_drain(worker);
     }
     if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns ||
                                           ending_is_quiet(&traffic->shared, traffic->clients, traffic->client_count))) {

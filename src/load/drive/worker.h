@@ -3,12 +3,13 @@
  *
  * Owns its loop, its traffic, its tally and its timers, and shares with the main thread only the read-only settings,
  * the few atomics of `struct load_control`, and the live counters. Carries its traffic through the phases: ramp,
- * warm-up, measurement, drain.
+ * warm-up, measurement, roll call, drain.
  */
 #ifndef LOAD_DRIVE_WORKER_H
 #define LOAD_DRIVE_WORKER_H
 
 #include "load/drive/pressure.h"
+#include "load/drive/roll_call.h"
 #include "load/drive/slots.h"
 #include "load/drive/traffic.h"
 #include "load/result/tally.h"
@@ -31,7 +32,15 @@ struct load_control {
     struct slots slots;      /* handshakes of the ramp */
 };
 
-enum worker_phase { WORKER_RAMP, WORKER_READY, WORKER_WARMUP, WORKER_MEASURE, WORKER_DRAIN, WORKER_DONE };
+enum worker_phase {
+    WORKER_RAMP,
+    WORKER_READY,
+    WORKER_WARMUP,
+    WORKER_MEASURE,
+    WORKER_ROLL_CALL, /* hold mode only */
+    WORKER_DRAIN,
+    WORKER_DONE
+};
 
 struct load_worker {
     const struct settings *settings;
@@ -46,6 +55,7 @@ struct load_worker {
 
     struct tally tally;
     struct traffic traffic;
+    struct roll_call roll_call;
 
     int64_t ramp_from_ns;
     uint64_t ramp_next, settled; /* clients started so far, and of them those that came up or failed */

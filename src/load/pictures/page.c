@@ -118,9 +118,9 @@ static void put_verdict(struct page *page, size_t index)
 
 static void put_summary(const struct page *page)
 {
-    static const char *const words[] = {"run",       "mode",         "echoes",      "a second",
-                                        "MB/s",      "handshakes/s", "sessions up", "failed",
-                                        "timed out", "unfinished",   "errors",      "generator CPU, s"};
+    static const char *const words[] = {"run",          "mode",        "echoes",          "a second", "MB/s",
+                                        "handshakes/s", "sessions up", "pinged",          "failed",   "timed out",
+                                        "unfinished",   "errors",      "generator CPU, s"};
     (void)fputs("<section><h2>Summary</h2>\n", page->out);
     page_table(page, "What was done in the measured time", words, sizeof words / sizeof words[0]);
     for (size_t i = 0; i < page->count; i++) {
@@ -135,6 +135,12 @@ static void put_summary(const struct page *page)
         page_number(page, "%.3f", result_mb_per_s(r));
         page_number(page, "%.1f", result_handshakes_per_s(r));
         page_number(page, "%.0f", (double)r->tally.sessions_up);
+        char pinged[64] = "";
+        if (r->tally.sessions_held > 0) {
+            (void)snprintf(pinged, sizeof pinged, "%llu of %llu", (unsigned long long)r->tally.sessions_pinged,
+                           (unsigned long long)r->tally.sessions_held);
+        }
+        page_cell(page, "td", pinged);
         page_number(page, "%.0f", (double)r->tally.failed);
         page_number(page, "%.0f", (double)r->tally.timed_out);
         page_number(page, "%.0f", (double)r->tally.unfinished);

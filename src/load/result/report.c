@@ -148,6 +148,11 @@ static void print_counts(const struct result *result, FILE *out)
     print_offered(result, out);
     (void)fprintf(out, "Sessions     %s up at the end, %s at most, %s lost\n", GROUPED(t->sessions_up),
                   GROUPED(t->sessions_up_max), GROUPED(t->sessions_lost));
+    if (t->sessions_held > 0) {
+        (void)fprintf(out, "Pinged       %s of %s sessions answered%s\n", GROUPED(t->sessions_pinged),
+                      GROUPED(t->sessions_held),
+                      t->sessions_pinged < t->sessions_held ? "; of the others only the connection is known" : "");
+    }
 }
 
 static void print_figures(const char *name, const struct histogram *histogram, const struct percentiles *wanted,

@@ -17,18 +17,23 @@ const char *const result_phase_names[TALLY_PHASES] = {"tcp", "banner_kex", "auth
 
 #define COUNTER(field)                                                                                                 \
     {                                                                                                                  \
-#field, offsetof(struct tally, field)                                                                          \
+        .name = #field, .offset = offsetof(struct tally, field)                                                        \
+    }
+#define LATER(field)                                                                                                   \
+    {                                                                                                                  \
+        .name = #field, .offset = offsetof(struct tally, field), .optional = true                                      \
     }
 const struct result_counter result_counters[] = {
     COUNTER(started),          COUNTER(ok),
     COUNTER(failed),           COUNTER(timed_out),
-    COUNTER(unfinished),       COUNTER(censored),
+    COUNTER(unfinished),       LATER(censored),
     COUNTER(echoes),           COUNTER(bytes),
     COUNTER(sessions_up),      COUNTER(sessions_lost),
     COUNTER(connects_tried),   COUNTER(connects_up),
     COUNTER(connects_in_ramp), COUNTER(connects_in_measure),
     COUNTER(sessions_up_max),  COUNTER(messages_rekeyed),
     COUNTER(stops_at_window),  COUNTER(stops_at_output),
+    LATER(sessions_held),      LATER(sessions_pinged),
 };
 const size_t result_counter_count = sizeof result_counters / sizeof result_counters[0];
 

@@ -7,6 +7,7 @@
 #ifndef LOAD_RESULT_RESULT_FORMAT_H
 #define LOAD_RESULT_RESULT_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "load/result/tally.h"
@@ -15,10 +16,11 @@
 extern const char *const result_histogram_names[HISTOGRAM_COUNT];
 extern const char *const result_phase_names[TALLY_PHASES];
 
-/* Counters of the summary: uint64_t in struct tally. */
+/* Counters of the summary: uint64_t in struct tally. A new one has to be optional, or older files cannot be read. */
 struct result_counter {
     const char *name;
     size_t offset;
+    bool optional; /* came later than the format: a file without it is read as 0 */
 };
 extern const struct result_counter result_counters[];
 extern const size_t result_counter_count;

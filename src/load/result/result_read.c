@@ -185,7 +185,9 @@ static void read_tally(struct reader *reader, json_t *document, struct tally *ta
     json_t *negotiated = read_object(reader, document, "negotiated");
     for (size_t i = 0; i < result_counter_count && reader->good; i++) {
         uint64_t *value = (uint64_t *)(void *)((char *)tally + result_counters[i].offset);
-        *value = read_count(reader, summary, result_counters[i].name);
+        const char *name = result_counters[i].name;
+        bool absent = result_counters[i].optional && json_object_get(summary, name) == NULL;
+        *value = absent ? 0 : read_count(reader, summary, name);
     }
     for (int i = 0; i < HISTOGRAM_COUNT && reader->good; i++) {
         read_histogram(reader, histograms, result_histogram_names[i], &tally->histograms[i]);

@@ -125,6 +125,8 @@ int tally_merge(struct tally *into, const struct tally *from)
     into->connects_in_measure += from->connects_in_measure;
     into->sessions_lost += from->sessions_lost;
     into->sessions_up += from->sessions_up;
+    into->sessions_held += from->sessions_held;
+    into->sessions_pinged += from->sessions_pinged;
     into->sessions_up_max += from->sessions_up_max;
     into->messages_rekeyed += from->messages_rekeyed;
     into->stops_at_window += from->stops_at_window;

@@ -88,6 +88,8 @@ struct tally {
     uint64_t connects_in_measure; /* subset of connects_up */
     uint64_t sessions_lost;       /* were up and ended against our will */
     uint64_t sessions_up;         /* at the end of the measurement */
+    uint64_t sessions_held;       /* hold mode: up when the measured time was over; 0 where that is not known */
+    uint64_t sessions_pinged;     /* subset of sessions_held: up at the end, and have answered a ping */
     uint64_t sessions_up_max;     /* most at the same time; merged by adding */
     uint64_t messages_rekeyed;    /* writes that a key re-exchange held up */
 
