@@ -1,6 +1,6 @@
 #include "load/drive/ending.h"
 
-#include "load/drive/streams.h"
+#include "load/connection/streams.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
