@@ -49,13 +49,13 @@ $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
 	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBS_SERVER)
 $(BUILD)/sshload: $(LOAD) $(COMMON) $(BUILD)/.flags
 	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBS_LOAD)
-# What prints the version is made anew when the commit changes.
+# What prints the version or the prefix is made anew when the commit or PREFIX changes.
 $(BUILD)/.version: FORCE
-	@mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
-$(patsubst %.c,$(BUILD)/%.o,$(shell grep -rlw SSHECHO_VERSION src)): $(BUILD)/.version
+	@mkdir -p $(@D); echo '$(VERSION) $(PREFIX)' | cmp -s - $@ || echo '$(VERSION) $(PREFIX)' >$@
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -rlwE 'SSHECHO_(VERSION|PREFIX)' src)): $(BUILD)/.version
 FORCE:
 # So are all objects when the compiler or its flags change: make TRANSPORT=0 after make builds what it says.
-export FLAGS_IN_USE = $(CC) $(filter-out -DSSHECHO_VERSION=%,$(CFLAGS_ALL)) $(LDFLAGS_ALL)
+export FLAGS_IN_USE = $(CC) $(filter-out -DSSHECHO_VERSION=% -DSSHECHO_PREFIX=%,$(CFLAGS_ALL)) $(LDFLAGS_ALL)
 $(BUILD)/.flags: FORCE
 	@mkdir -p $(@D); printenv FLAGS_IN_USE | cmp -s - $@ || printenv FLAGS_IN_USE >$@
 $(BUILD)/%.o: %.c $(BUILD)/.flags
@@ -84,31 +84,37 @@ $(BUILD)/test/test_%: test/unit/test_%.c $(COMMON)
 # Preloaded by tests: lets one allocation fail.
 $(BUILD)/test/failing_malloc.so: test/faults/failing_malloc.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O1 -Wall -Wextra -shared -fPIC -o $@ $<
+	$(CC) -std=gnu17 -O1 -Wall -Wextra -shared -fPIC -o $@.$$PPID $< && mv $@.$$PPID $@
 
-PYTEST = BUILD=$(BUILD) $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider
+# Tests mostly wait: JOBS of them run side by side, and then one by one those that are marked `alone`.
+JOBS ?= 4
+PYTEST = $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider
+side_by_side_then_alone = status=0; \
+  $(PYTEST) -n $(JOBS) --dist load -m 'not alone' $(1) || status=1; \
+  $(PYTEST) -m alone $(1) || status=1; \
+  exit $$status
 check: all check-unit check-system check-hostile
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
 check-system: all bench-tools
-	$(PYTEST) test/system
+	export BUILD=$(BUILD); $(call side_by_side_then_alone,test/system)
 check-hostile: all
-	$(PYTEST) test/hostile
+	BUILD=$(BUILD) $(PYTEST) test/hostile
 # The hostile tests with the limits that a server on a network has.
 check-exposed: all
-	SSHECHOD_OPTIONS="profile=exposed" $(PYTEST) test/hostile
+	SSHECHOD_OPTIONS="profile=exposed" BUILD=$(BUILD) $(PYTEST) test/hostile
 # The system and hostile tests once more with libssh doing its own socket I/O and asking libcrypto for everything.
 PLAIN_TESTS ?= test/system test/hostile
 check-plain: all bench-tools
-	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" $(PYTEST) $(PLAIN_TESTS)
+	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" BUILD=$(BUILD) $(PYTEST) $(PLAIN_TESTS)
 # Without the two seams in the program at all: that it still builds.
 build-plain:
 	$(MAKE) BUILD=build-plain TRANSPORT=0 CRYPTO_SHORTCUTS=0 all
-# Unit, window and hostile tests under ASan and UBSan; ASAN_TESTS=test/system for the rest.
+# Unit, window and hostile tests under ASan and UBSan, in $(BUILD)-asan; ASAN_TESTS=test/system for the rest.
 ASAN_TESTS ?= test/system/test_window.py test/hostile
 check-asan:
-	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE=address,undefined all check-unit
-	BUILD=build-asan $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider $(ASAN_TESTS)
+	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined all check-unit
+	BUILD=$(BUILD)-asan $(PYTEST) $(ASAN_TESTS)
 # Only sshload has threads: a handful of tests with one that ThreadSanitizer watches, against the server as it is.
 check-tsan: $(BUILD)/sshechod
 	$(MAKE) BUILD=build-tsan OPT='-O1 -g' SANITIZE=thread build-tsan/sshload

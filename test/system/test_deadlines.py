@@ -10,6 +10,8 @@ from harness import wait_until
 from rawssh import pattern
 from rawssh.wire import IGNORE, byte, string
 
+pytestmark = pytest.mark.alone
+
 
 def seconds_until_end(client, timeout=12):
     start = time.monotonic()

@@ -134,9 +134,23 @@ def test_bash_completes_choices_and_keys():
 # -- make install
 
 
-def make(*arguments, destination):
+@pytest.fixture
+def build(tmp_path):
+    """A copy of what is built: another PREFIX makes another program, and others are being tested beside this one."""
+    if harness.is_sanitized():
+        pytest.skip("make would build another program than the one under test")
+    copy = tmp_path / "build"
+    shutil.copytree(harness.BUILD / "src", copy / "src")
+    for name in (".flags", ".version", "sshechod", "sshload"):
+        shutil.copy2(harness.BUILD / name, copy)
+    return copy
+
+
+def make(build, *arguments, destination):
+    if "-Werror" in (build / ".flags").read_text().split():
+        arguments += ("WERROR=1",)  # as it was built
     result = subprocess.run(
-        ["make", "-s", "-C", str(harness.ROOT), f"BUILD={harness.BUILD}", f"DESTDIR={destination}", *arguments],
+        ["make", "-s", "-C", str(harness.ROOT), f"BUILD={build}", f"DESTDIR={destination}", *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -150,11 +164,11 @@ def files_under(directory):
 
 
 @pytest.mark.parametrize("prefix", ["/usr", "/opt/echo"])
-def test_install_and_uninstall(tmp_path, prefix):
-    if harness.is_sanitized():
-        pytest.skip("make would build another program than the one under test")
-    make("install", f"PREFIX={prefix}", destination=tmp_path)
-    files = files_under(tmp_path)
+def test_install_and_uninstall(build, tmp_path, prefix):
+    made = (harness.SSHECHOD.stat().st_mtime, (harness.BUILD / ".flags").read_text())
+    root = tmp_path / "root"
+    make(build, "install", f"PREFIX={prefix}", destination=root)
+    files = files_under(root)
     top = prefix[1:]
     etc = "etc" if prefix == "/usr" else f"{top}/etc"
     for name in (
@@ -168,17 +182,18 @@ def test_install_and_uninstall(tmp_path, prefix):
     ):
         assert name in files, files
     assert not [name for name in files if not name.startswith((top, "etc/sshecho"))]
-    unit = (tmp_path / f"{top}/lib/systemd/system/sshechod.service").read_text()
+    unit = (root / f"{top}/lib/systemd/system/sshechod.service").read_text()
     assert f"ExecStart={prefix}/sbin/sshechod" in unit
-    changed = tmp_path / etc / "sshecho" / "sshechod.conf"
+    changed = root / etc / "sshecho" / "sshechod.conf"
     changed.write_text('log-level = "debug"\n')
-    make("install", f"PREFIX={prefix}", destination=tmp_path)
+    make(build, "install", f"PREFIX={prefix}", destination=root)
     assert changed.read_text() == 'log-level = "debug"\n', "install overwrote a configuration"
-    make("uninstall", f"PREFIX={prefix}", destination=tmp_path)
-    assert files_under(tmp_path) == [f"{etc}/sshecho/sshechod.conf"]
+    make(build, "uninstall", f"PREFIX={prefix}", destination=root)
+    assert files_under(root) == [f"{etc}/sshecho/sshechod.conf"]
     changed.write_text((CONF / "sshechod.conf").read_text())
-    make("uninstall", f"PREFIX={prefix}", destination=tmp_path)
-    assert files_under(tmp_path) == []
+    make(build, "uninstall", f"PREFIX={prefix}", destination=root)
+    assert files_under(root) == []
+    assert made == (harness.SSHECHOD.stat().st_mtime, (harness.BUILD / ".flags").read_text())
 
 
 @pytest.mark.skipif(

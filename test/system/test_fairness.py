@@ -18,6 +18,8 @@ import harness
 import rawssh
 from harness import wait_until
 
+pytestmark = pytest.mark.alone
+
 WINDOW_MAX = 2**32 - 1
 LIMIT_SECONDS = 0.050
 ATTACK_SECONDS = 2.0

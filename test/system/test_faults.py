@@ -189,6 +189,7 @@ def outcome(process, started, timeout=60):
     return done.code, done.result
 
 
+@pytest.mark.alone
 def test_many_clients_stand_still(serve):
     """All clients of a process are stopped in the middle of their streams, then continued: nothing is missing."""
     clients = 1000 if FULL else 100
@@ -281,6 +282,7 @@ def test_resets_at_random_moments(serve):
     tell(f"{rounds} resets, by phase {by_phase}: no worker lost, fds and memory back to base")
 
 
+@pytest.mark.alone
 def test_sessions_go_on_after_a_stall(serve):
     """The server stands still while sessions are due, so that every slot of the generator is busy: all are made up for."""
     server = serve(options=figures.OPTIONS)
@@ -522,6 +524,7 @@ def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
 # ---- several at once
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not FULL, reason="long: scripts/faults runs it")
 def test_reconnect_storm_of_1000(serve):
     server = serve(workers=2, options=figures.OPTIONS)

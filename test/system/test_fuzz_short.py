@@ -39,8 +39,9 @@ def targets():
 def asan_build():
     if harness.is_sanitized():
         return harness.BUILD
-    make(f"BUILD={harness.BUILD}/asan", "OPT=-O1 -g", "SANITIZE=address,undefined", "all")
-    return harness.BUILD / "asan"
+    build = os.path.relpath(harness.BUILD, harness.ROOT) + "-asan"  # the one of make check-asan
+    make(f"BUILD={build}", "OPT=-O1 -g", "SANITIZE=address,undefined", "all")
+    return harness.ROOT / build
 
 
 def run(command, build):

@@ -7,6 +7,8 @@ import signal
 import socket
 import time
 
+import pytest
+
 import harness
 import rawssh
 from harness import wait_until
@@ -22,6 +24,7 @@ def alive(server):
 # -- watching
 
 
+@pytest.mark.alone
 def test_a_frozen_tree_loses_no_worker(serve, dial):
     """A container that was paused, a laptop that slept: the master wakes first and must not blame its workers."""
     server = serve(workers=2)
@@ -124,6 +127,7 @@ def test_two_free_ports_stay_two_through_a_reload(serve):
 # -- reloads that always end
 
 
+@pytest.mark.alone
 def test_reload_at_the_largest_number_of_workers(serve, dial):
     """Slots are there for two whole generations, whatever number is configured."""
     server = serve(workers=140, config="# nothing\n", options={"watchdog": "30s", "drain-timeout": "1s"})

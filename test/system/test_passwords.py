@@ -93,6 +93,7 @@ class Guessers:
             client.reset()
 
 
+@pytest.mark.alone
 def test_quiet_sessions_do_not_notice_guesses(guarded):
     server = guarded()
     quiet = [dial(server, "quick") for _ in range(4)]

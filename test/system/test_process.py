@@ -14,6 +14,7 @@ from harness import is_running, wait_until
 from rawssh import pattern
 
 
+@pytest.mark.alone
 def test_sigterm_without_clients_ends_at_once(serve):
     server = serve(workers=2)
     start = time.monotonic()
@@ -47,6 +48,7 @@ def refuses(address):
         return True
 
 
+@pytest.mark.alone
 def test_drain_deadline_disconnects_what_is_left(serve):
     server = serve(options={"drain-timeout": "1s"})
     client = rawssh.Client(server.address).login()
@@ -75,6 +77,7 @@ def test_drain_under_load_loses_no_byte_that_was_sent(serve):
     assert server.wait(5) == 0
 
 
+@pytest.mark.alone
 def test_second_signal_ends_now(serve):
     server = serve(workers=2, options={"drain-timeout": "60s"})
     server.expected_exit = None
@@ -144,6 +147,7 @@ def worker_of(server, client):
     raise AssertionError("no worker holds the connection")
 
 
+@pytest.mark.alone
 def test_worker_that_stands_still_is_replaced(serve):
     server = serve()
     victim = server.worker
@@ -166,6 +170,7 @@ def test_connection_in_the_queue_survives_the_loss_of_the_worker(serve):
     assert victim not in server.workers()
 
 
+@pytest.mark.alone
 def test_worker_that_dies_again_and_again_is_restarted_with_back_off(serve):
     server = serve()
     deaths = []

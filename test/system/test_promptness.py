@@ -11,6 +11,8 @@ import harness
 import rawssh
 from rawssh import byte, pattern, string, u32
 
+pytestmark = pytest.mark.alone
+
 HELD_BACK_MS = 20  # Linux holds an acknowledgement back for 40 ms
 
 

@@ -118,6 +118,7 @@ def test_bad_header(serve, header):
         assert client.echo(client.shell(), b"others live") == b"others live"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("start", [b"", v2("192.0.2.7")[:20], b"PROXY TCP4 1"], ids=["nothing", "v2", "v1"])
 def test_late_header(serve, start):
     server = serve(options=TRUSTING)

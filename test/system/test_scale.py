@@ -14,6 +14,8 @@ import rawssh
 from harness import wait_until
 from rawssh import pattern
 
+pytestmark = pytest.mark.alone
+
 SESSIONS = 1000
 PROCESSES = 2
 

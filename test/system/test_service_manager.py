@@ -113,6 +113,7 @@ def test_failed_reload_ends_the_reloading_too(serve, manager):
     manager.wait("READY=1", count=2)
 
 
+@pytest.mark.alone
 def test_watchdog_is_fed_at_least_twice_as_often_as_asked(serve, manager):
     server = serve(environment=manager.environment(WATCHDOG_USEC="600000"))
     manager.wait("WATCHDOG=1", count=8)

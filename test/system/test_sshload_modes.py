@@ -65,6 +65,7 @@ def test_ping_closed_loop(any_target, tmp_path):
     assert outcome.result["schedule_slip_us"]["count"] == 0
 
 
+@pytest.mark.alone
 def test_ping_open_loop(any_target, tmp_path):
     target, options = any_target
     outcome = clean(load(tmp_path, "-c", 3, "-d", "1s", "-r", 100, *options, target=target))
@@ -143,6 +144,7 @@ def test_count_is_met_exactly_over_threads_and_channels(server, tmp_path):
     assert outcome.result["latency_us"]["count"] == 1000
 
 
+@pytest.mark.alone
 def test_count_at_a_rate(server, tmp_path):
     outcome = clean(load(tmp_path, "-n", 150, "-r", 300, "-c", 4, "-t", 2, target=server))
     assert outcome.summary["started"] == 150
@@ -272,6 +274,7 @@ def test_ipv6(serve, tmp_path):
     clean(load(tmp_path, "-n", 50, target=server))
 
 
+@pytest.mark.alone
 def test_stalled_server_shows_from_the_due_time_only(server, tmp_path):
     """Coordinated omission: for a second nobody answers, so a tenth of the messages wait up to a second. Seen from the
     moment each was due, p99 must tell; seen from the moment it was sent, only one message per channel met the stall."""

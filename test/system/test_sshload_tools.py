@@ -177,6 +177,7 @@ def delaying(address, seconds):
         yield own
 
 
+@pytest.mark.alone
 def test_ab_tells_a_relay_that_adds_a_tenth(server):
     """10 pairs; the answers of A come after 20 ms, those of B after 22."""
     with delaying(server.address, 0.020) as a, delaying(server.address, 0.022) as b:
@@ -341,6 +342,7 @@ def test_shard_index_from_a_kubernetes_indexed_job(server, tmp_path):
     assert outcome.summary["sessions_up"] == 2 and outcome.summary["started"] == 5
 
 
+@pytest.mark.alone
 def test_percentiles_agree_with_an_independent_measure(server, tmp_path):
     """The same traffic timed twice: by sshload, and by a relay on its way that holds each answer back for a random time
     and takes the time from request to answer itself. All percentiles agree within 10 %."""

@@ -17,6 +17,8 @@ import rawssh
 from harness import wait_until
 from rawssh import pattern
 
+pytestmark = pytest.mark.alone
+
 UPGRADES = int(os.environ.get("UPGRADES", "10"))
 
 
