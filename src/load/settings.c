@@ -78,7 +78,7 @@ static int check_algorithms(const struct load_options *o, struct option_error *e
 static int check_combinations(const struct settings *settings, struct option_error *error)
 {
     const struct load_options *o = &settings->options;
-    if (o->rate > 0 && (o->mode == MODE_STREAM || o->mode == MODE_HOLD)) {
+    if (settings->rate.count > 0 && (o->mode == MODE_STREAM || o->mode == MODE_HOLD)) {
         return settings_fail(error, "--rate", "means something in the modes ping and connect only");
     }
     if (o->count > 0 && o->mode == MODE_HOLD) {
@@ -109,6 +109,34 @@ static int check_combinations(const struct settings *settings, struct option_err
     return 0;
 }
 
+/* The profile; where it says how long it is and nobody else does, so long is the measurement. */
+static int choose_rate(struct settings *settings, struct option_error *error)
+{
+    struct load_options *o = &settings->options;
+    char problem[480];
+    struct plan_rate *rate = &settings->rate;
+    if (plan_rate_parse(o->rate == NULL ? "off" : o->rate, rate, problem, sizeof problem) != 0) {
+        return settings_fail(error, "--rate", problem);
+    }
+    rate->poisson = o->arrivals == ARRIVALS_POISSON;
+    rate->seed = o->seed;
+    if (rate->count == 0 || o->count > 0) {
+        if (rate->count > 0 && plan_rate_total(rate) != UINT64_MAX) {
+            return settings_fail(error, "--count", "needs a --rate that does not end with nothing");
+        }
+        return 0;
+    }
+    uint64_t length_us = plan_rate_length_us(rate);
+    if (length_us > 0 && !options_was_given(&load_option_table, &settings->given, "duration")) {
+        uint64_t whole_us = length_us + (rate->open ? o->duration_us : 0);
+        if (whole_us <= o->warmup_us) {
+            return settings_fail(error, "--warmup", "is as long as the whole profile of --rate, which it is part of");
+        }
+        o->duration_us = whole_us - o->warmup_us;
+    }
+    return 0;
+}
+
 static void find_user(struct settings *settings)
 {
     const struct passwd *entry = getpwuid(getuid());
@@ -132,6 +160,9 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     const char *size = o->size != NULL ? o->size : o->mode == MODE_STREAM ? "32758" : "64";
     if (plan_parse_size(size, &settings->size, problem, sizeof problem) != 0) {
         return settings_fail(error, "--size", problem);
+    }
+    if (choose_rate(settings, error) != 0) {
+        return -1;
     }
     settings->shard = (struct plan_shard){.index = 0, .count = 1};
     if (o->shard != NULL &&

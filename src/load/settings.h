@@ -9,6 +9,7 @@
 
 #include "load/plan/content.h"
 #include "load/plan/plan.h"
+#include "load/plan/rate.h"
 #include "sshecho/net.h"
 #include "sshecho/options.h"
 
@@ -18,6 +19,7 @@
 
 enum load_mode { MODE_PING, MODE_STREAM, MODE_CONNECT, MODE_HOLD };
 enum load_content { LOAD_CONTENT_AUTO, LOAD_CONTENT_TEXT, LOAD_CONTENT_BINARY };
+enum load_arrivals { ARRIVALS_EVEN, ARRIVALS_POISSON };
 enum load_direction { DIRECTION_BOTH, DIRECTION_UP, DIRECTION_DOWN };
 
 /* The values of the option table, in its order; see settings_table.c for what each means. */
@@ -26,7 +28,9 @@ struct load_options {
     uint64_t connections, channels, threads;
     uint64_t duration_us, count, warmup_us;
     char *size;
-    uint64_t rate, pipeline;
+    char *rate;
+    unsigned arrivals;
+    uint64_t pipeline;
     bool spin;
     unsigned direction, content;
     uint64_t ramp_us, connecting, sample, sample_interval_us;
@@ -84,6 +88,7 @@ struct settings {
     const char *request_text; /* command or subsystem name; into options.request or a literal */
     enum content_kind content;
     struct plan_size size;
+    struct plan_rate rate;
     struct plan_shard shard;
     int64_t start_at_us; /* since 1970; 0: at once */
     enum auth_method auth[AUTH_METHODS];

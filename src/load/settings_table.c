@@ -3,6 +3,7 @@
 
 const char *const load_mode_names[] = {"ping", "stream", "connect", "hold", NULL};
 const char *const load_direction_names[] = {"both", "up", "down", NULL};
+static const char *const arrivals_names[] = {"even", "poisson", NULL};
 static const char *const content_names[] = {"auto", "text", "binary", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const format_names[] = {"kv", "json", NULL};
@@ -35,8 +36,12 @@ static const struct option_spec specs[] = {
      "Message size: SIZE, LOW-HIGH, exp:MEAN or SIZE:WEIGHT,... (default 64; in stream mode 32758, which fills a "
      "packet).",
      LOAD, 0},
-    {"rate", 'r', OPTION_COUNT, AT(rate), 1, 100000000, "off", NULL, "N",
-     "Open loop: operations per second in total, by a fixed plan; off is closed loop.", LOAD, OPTION_OFF_ALLOWED},
+    {"rate", 'r', OPTION_STRING, AT(rate), 0, 0, "off", NULL, "PROFILE",
+     "Open loop: operations per second in total, by a fixed plan: N, or parts joined by commas: A..B over TIME, N for "
+     "TIME, spike N for TIME; off is closed loop.",
+     LOAD, 0},
+    {"arrivals", 0, OPTION_CHOICE, AT(arrivals), 0, 0, "even", arrivals_names, "KIND",
+     "When the operations of a rate are due: even, or poisson (by chance, from --seed).", LOAD, 0},
     {"spin", 0, OPTION_BOOL, AT(spin), 0, 0, "no", NULL, NULL,
      "Never sleep while traffic flows: each thread takes a core, and is punctual to some microseconds.", LOAD, 0},
     {"pipeline", 0, OPTION_COUNT, AT(pipeline), 1, 4096, "1", NULL, "N",

@@ -93,3 +93,41 @@ def test_spinning_takes_a_core_and_is_not_called_busy(server, tmp_path):
     assert outcome.code == 0 and outcome.summary["ok"] == 100, outcome
     assert generator["cpu_s"] > 0.3, outcome
     assert generator["busiest_thread_cpu"] < generator["cpu_s"] * 0.7, outcome
+
+
+# -- loads with a shape
+
+
+def test_a_profile_is_followed(server, tmp_path):
+    """So many in all, in each second, and for as long as the profile says."""
+    outcome = load(tmp_path, "-r", "0..400 over 1s, 400 for 1s, spike 1000 for 500ms", target=server)
+    assert outcome.code == 0 and outcome.summary["ok"] == 200 + 400 + 500, outcome
+    assert outcome.result["about"]["options"]["rate"].startswith("0..400 over 1s"), outcome
+    assert abs(outcome.summary["seconds"] - 2.5) < 0.2 and "open loop at 0..400 over 1s" in outcome.report, outcome
+    assert verdict(outcome)["sustained"] and len(outcome.result["offered"]["slices"]) == 7, outcome
+    counts = [entry["count"] for entry in outcome.result["offered"]["slices"]]
+    assert counts == [13, 37, 63, 87, 400, 500, 0], outcome  # by due time: no busy machine moves these
+
+
+def test_a_plain_rate_is_a_number(server, tmp_path):
+    outcome = load(tmp_path, "-r", "2k", "-n", 100, target=server)
+    assert outcome.result["about"]["options"]["rate"] == 2000 and outcome.result["offered"]["slices"] == [], outcome
+    outcome = load(tmp_path, "-n", 100, target=server)
+    assert outcome.result["about"]["options"]["rate"] == 0, outcome
+
+
+def test_a_spike_that_is_not_carried_is_named(server, tmp_path):
+    """All of it is answered long before the end, which a look at the whole would be content with."""
+    profile = "30 for 1s, spike 300 for 500ms, 5 for 4s"
+    options = ["-c", 1, "-r", profile, "--request", "exec:echo delay=14ms"]
+    outcome = load(tmp_path, *options, target=server)
+    assert outcome.code == 1 and outcome.summary["ok"] == 30 + 150 + 20, outcome
+    assert verdict(outcome)["sustained"] is False and verdict(outcome)["backlog"] < 5, outcome
+    assert 'in "spike 300 for 500ms"' in outcome.report, outcome
+
+
+def test_arrivals_by_chance(server, tmp_path):
+    outcome = load(tmp_path, "-r", 512, "--arrivals", "poisson", "-n", 512, target=server)
+    assert outcome.code == 0 and outcome.summary["ok"] == 512, outcome
+    assert abs(outcome.summary["seconds"] - 1) < 0.3, outcome
+    assert outcome.result["about"]["options"]["arrivals"] == "poisson", outcome

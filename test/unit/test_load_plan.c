@@ -1,4 +1,4 @@
-/* Shares, due times, ramps, shards, instants and message sizes; and the schedule that is made of them. */
+/* Shares, ramps, shards, instants and message sizes; and the schedule that is made of them. */
 #include "load/plan/plan.h"
 #include "load/plan/schedule.h"
 
@@ -24,33 +24,6 @@ static void test_shares_add_up(void **state)
                 sum += share;
             }
             assert_int_equal(sum, total);
-        }
-    }
-}
-
-static void test_due_times_do_not_drift(void **state)
-{
-    (void)state;
-    assert_int_equal(plan_due_us(0, 3), 0);
-    assert_int_equal(plan_due_us(1, 3), 333333);
-    assert_int_equal(plan_due_us(2, 3), 666666);
-    assert_int_equal(plan_due_us(3, 3), 1000000);
-    assert_int_equal(plan_due_us(UINT64_C(3000000000), 3), INT64_C(1000000000) * 1000000);
-    assert_int_equal(plan_due_us(UINT64_C(1) << 40, UINT64_C(1) << 20), INT64_C(1048576) * 1000000);
-    /* Rates above one per microsecond: several in the same microsecond, none lost. */
-    assert_int_equal(plan_due_us(4, 4000000), 1);
-    assert_int_equal(plan_due_us(3, 4000000), 0);
-}
-
-static void test_first_due_is_the_inverse(void **state)
-{
-    (void)state;
-    const uint64_t rates[] = {1, 3, 7, 1000, 9999, 1000000};
-    for (size_t r = 0; r < sizeof rates / sizeof rates[0]; r++) {
-        for (int64_t us = -5; us < 3000000; us += 12347) {
-            uint64_t n = plan_first_due_at(us, rates[r]);
-            assert_true(plan_due_us(n, rates[r]) >= us);
-            assert_true(n == 0 || plan_due_us(n - 1, rates[r]) < us);
         }
     }
 }
@@ -170,7 +143,7 @@ static struct settings ping_settings(uint64_t connections, uint64_t channels, ui
     struct settings settings = {.connections_total = connections, .threads = 1, .shard = {.count = 1}};
     settings.options.mode = MODE_PING;
     settings.options.channels = channels;
-    settings.options.rate = rate;
+    settings.rate = plan_rate_even(rate);
     settings.options.duration_us = 1000000;
     return settings;
 }
@@ -185,7 +158,7 @@ static void check_partition(const struct settings *settings, const struct schedu
         struct schedule schedule;
         schedule_init(&schedule, settings, parts[p]);
         for (; schedule_peek(&schedule, &operation) && operation.number < 1000; schedule_take(&schedule)) {
-            assert_int_equal(operation.due_us, plan_due_us(operation.number, settings->options.rate));
+            assert_int_equal(operation.due_us, plan_rate_due_us(&settings->rate, operation.number, NULL));
             assert_true(operation.due_us >= before_us);
             assert_true(operation.client < parts[p].client_count || settings->options.mode == MODE_CONNECT);
             assert_true(operation.stream < settings->options.channels);
@@ -328,8 +301,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares_add_up),
-        cmocka_unit_test(test_due_times_do_not_drift),
-        cmocka_unit_test(test_first_due_is_the_inverse),
         cmocka_unit_test(test_ramp_is_even_and_within),
         cmocka_unit_test(test_shards),
         cmocka_unit_test(test_instants),

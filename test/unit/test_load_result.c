@@ -266,6 +266,7 @@ static bool sustained(double seconds, double base_us, double growth_per_s, doubl
     assert_int_equal(result_init(result), 0);
     result->open_loop = result->tally.rated = true;
     result->seconds = seconds;
+    const struct plan_rate rate = plan_rate_even(100);
     for (int i = 0; i < (int)(seconds * 100.0); i++) {
         double due_s = (double)i / 100.0;
         double latency_us = base_us + growth_per_s * due_s * 1e6 + (i % 7) * 20.0;
@@ -274,7 +275,7 @@ static bool sustained(double seconds, double base_us, double growth_per_s, doubl
         }
         result->tally.started++;
         result->tally.ok++;
-        tally_note_trend(&result->tally, (int64_t)(due_s * 1e6), (int64_t)latency_us);
+        tally_note_trend(&result->tally, &rate, (int64_t)(due_s * 1e6), 0, (int64_t)latency_us);
     }
     bool verdict = verdict_offered(result).sustained;
     assert_true(verdict == verdict_is_sustained(result));
@@ -309,6 +310,40 @@ static void test_whether_a_load_was_sustained(void **state)
     assert_false(verdict_is_sustained(&result));
     assert_true(crossed("sustained < 1", &result));
     result_free(&result);
+}
+
+/* A spike that piles up a second of work, which is worked off long before the end. */
+static void test_a_profile_is_judged_in_parts(void **state)
+{
+    (void)state;
+    struct result result;
+    struct plan_rate rate;
+    char error[480];
+    const char *text = "100 for 10s, spike 500 for 2s, 100 for 28s";
+    assert_int_equal(plan_rate_parse(text, &rate, error, sizeof error), 0);
+    for (int piles_up = 0; piles_up < 2; piles_up++) {
+        assert_int_equal(result_init(&result), 0);
+        result.open_loop = result.tally.rated = true;
+        result.seconds = 39.0;
+        result.tally.slice_count = rate.slices;
+        result.about = json_pack("{s:{s:s}}", "options", "rate", text);
+        uint64_t end = plan_rate_first_due_at(&rate, 40000000);
+        for (uint64_t n = plan_rate_first_due_at(&rate, 1000000); n < end; n++) {
+            int64_t due_us = plan_rate_due_us(&rate, n, NULL);
+            double due_s = (double)due_us / 1e6;
+            double wait_s = due_s < 10.0 || due_s > 13.0 ? 0.0 : due_s < 12.0 ? (due_s - 10.0) / 2.0 : 13.0 - due_s;
+            result.tally.started++;
+            result.tally.ok++;
+            tally_note_trend(&result.tally, &rate, due_us - 1000000, 1000000,
+                             (int64_t)(n % 7) * 20 + (piles_up ? (int64_t)(wait_s * 1e6) : 0));
+        }
+        assert_true(verdict_offered(&result).sustained == (piles_up == 0));
+        assert_int_equal(verdict_offered(&result).slice, piles_up == 0 ? -1 : 1);
+        char said[2048] = "";
+        verdict_remarks(&result, collect, said);
+        assert_true((strstr(said, "in \"spike 500 for 2s\"") != NULL) == (piles_up == 1));
+        result_free(&result);
+    }
 }
 
 static void test_what_binds_the_generator(void **state)
@@ -512,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_empty_result_has_no_figures),
         cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_whether_a_load_was_sustained),
+        cmocka_unit_test(test_a_profile_is_judged_in_parts),
         cmocka_unit_test(test_what_binds_the_generator),
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_merge_adds_counts_not_percentiles),

@@ -52,12 +52,14 @@ static void complete(struct stream *stream, const struct stream_message *message
     }
     stream->completed++;
     struct tally *tally = stream->shared->tally;
+    const struct settings *settings = stream->shared->settings;
     int64_t latency_us = (now_ns - message->due_ns) / NS_PER_US;
     tally_live_add(&tally->live.echoes, 1);
     tally_live_add(&tally->live.latency_sum_us, (uint64_t)latency_us);
     if (message->measured) {
         tally->ok += stream->shared->messages_are_operations ? 1 : 0;
-        tally_note_trend(tally, (message->due_ns - stream->shared->measure_from_ns) / NS_PER_US, latency_us);
+        tally_note_trend(tally, &settings->rate, (message->due_ns - stream->shared->measure_from_ns) / NS_PER_US,
+                         (int64_t)settings->options.warmup_us, latency_us);
         if (!stream->one_way) {
             histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
             histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - message->sent_ns) / NS_PER_US);
@@ -245,7 +247,7 @@ void stream_give_up(struct stream *stream)
     for (; stream->head != stream->tail; stream->head++) {
         const struct stream_message *message = message_at(stream, stream->head);
         if (message->measured && shared->messages_are_operations) {
-            tally_give_up(shared->tally, message->due_ns, now_ns, shared->settings->options.rate > 0);
+            tally_give_up(shared->tally, message->due_ns, now_ns, shared->settings->rate.count > 0);
         }
     }
     stream->unsent = stream->tail;

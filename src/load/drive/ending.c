@@ -79,7 +79,7 @@ void ending_give_up(struct client_shared *shared, struct client *clients, uint64
     for (uint64_t i = 0; i < count; i++) {
         struct client *client = &clients[i];
         if (client->counted) {
-            tally_give_up(shared->tally, client->due_ns, mono_now().ns, shared->settings->options.rate > 0);
+            tally_give_up(shared->tally, client->due_ns, mono_now().ns, shared->settings->rate.count > 0);
             client->counted = false;
         }
         for (uint64_t j = 0; j < shared->settings->options.channels; j++) {

@@ -8,13 +8,13 @@
 
 /* ---- a measurement by count ---- */
 
-static bool has_enough(const struct traffic *traffic)
+static bool has_enough(struct traffic *traffic)
 {
     const struct tally *tally = traffic->shared.tally;
     struct schedule_operation operation;
     return traffic->remaining == 0 &&
            tally->started == tally->ok + tally->failed + tally->timed_out + tally->unfinished &&
-           (traffic_options(traffic)->rate == 0 || !schedule_peek(&traffic->schedule, &operation));
+           (traffic->shared.settings->rate.count == 0 || !schedule_peek(&traffic->schedule, &operation));
 }
 
 /* After anything that may have been the last operation, however it ended. */
@@ -164,7 +164,9 @@ static void connection_succeeded(struct traffic *traffic, struct client *client)
     if (client->counted) {
         int64_t latency_us = (now_ns - client->due_ns) / NS_PER_US;
         tally->ok++;
-        tally_note_trend(tally, (client->due_ns - traffic->shared.streams.measure_from_ns) / NS_PER_US, latency_us);
+        tally_note_trend(tally, &traffic->shared.settings->rate,
+                         (client->due_ns - traffic->shared.streams.measure_from_ns) / NS_PER_US,
+                         (int64_t)traffic_options(traffic)->warmup_us, latency_us);
         histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
         histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - client->started_ns) / NS_PER_US);
     }
@@ -183,7 +185,7 @@ static void count_absent(struct traffic *traffic, enum fault fault, uint64_t ses
 {
     const struct load_options *o = traffic_options(traffic);
     bool message_mode = o->mode == MODE_PING || (o->mode == MODE_STREAM && o->direction != DIRECTION_DOWN);
-    if (message_mode && o->rate == 0 && o->count == 0) {
+    if (message_mode && traffic->shared.settings->rate.count == 0 && o->count == 0) {
         traffic->shared.tally->started += sessions * o->channels;
         tally_count_failure(traffic->shared.tally, fault, sessions * o->channels);
     }
@@ -325,7 +327,8 @@ void traffic_end(struct traffic *traffic, bool stopped)
         missing = schedule_abandon(&traffic->schedule, (now_ns - traffic->gate_ns) / NS_PER_US);
     }
     traffic->remaining = 0;
-    tally->rated = traffic_options(traffic)->rate > 0;
+    tally->rated = traffic->shared.settings->rate.count > 0;
+    tally->slice_count = traffic->shared.settings->rate.slices > 1 ? traffic->shared.settings->rate.slices : 0;
     tally->ok_in_time = tally->ok;
     tally->backlog = tally->started - tally->ok - tally->failed - tally->timed_out - tally->unfinished +
                      (tally->rated ? missing : 0);

@@ -44,7 +44,7 @@ int traffic_init(struct traffic *traffic, const struct settings *settings, unsig
     schedule_init(&traffic->schedule, settings,
                   (struct schedule_part){
                       .worker = worker, .first_client = traffic->first_client, .client_count = traffic->client_count});
-    if (o->rate == 0 && o->count > 0) {
+    if (settings->rate.count == 0 && o->count > 0) {
         uint64_t parts = (uint64_t)settings->shard.count * settings->threads;
         traffic->remaining = plan_share(o->count, parts, (uint64_t)settings->shard.index * settings->threads + worker);
     }

@@ -69,27 +69,6 @@ int plan_parse_shard(const char *text, const char *environment_index, struct pla
     return 0;
 }
 
-int64_t plan_due_us(uint64_t n, uint64_t rate_per_s)
-{
-    uint64_t whole_s = n / rate_per_s;
-    uint64_t rest = n % rate_per_s;
-    return (int64_t)(whole_s * (uint64_t)US_PER_S + rest * (uint64_t)US_PER_S / rate_per_s);
-}
-
-uint64_t plan_first_due_at(int64_t us, uint64_t rate_per_s)
-{
-    if (us <= 0) {
-        return 0;
-    }
-    uint64_t whole_s = (uint64_t)us / (uint64_t)US_PER_S;
-    uint64_t rest_us = (uint64_t)us % (uint64_t)US_PER_S;
-    uint64_t n = whole_s * rate_per_s + (rest_us * rate_per_s) / (uint64_t)US_PER_S;
-    while (plan_due_us(n, rate_per_s) < us) {
-        n++;
-    }
-    return n;
-}
-
 int64_t plan_ramp_us(uint64_t n, uint64_t total, uint64_t ramp_us)
 {
     if (total == 0) {

@@ -1,7 +1,7 @@
 /*
  * plan.h - room: who does what, and when.
  *
- * All arithmetic of a run that can be done beforehand: shares of shards and threads, due times, staggered starts,
+ * All arithmetic of a run that can be done beforehand: shares of shards and threads, staggered starts,
  * message sizes. Pure; owns nothing; everything is a function of the plan and an index, so that any two machines agree
  * without talking to each other.
  */
@@ -31,10 +31,6 @@ int plan_parse_shard(const char *text, const char *environment_index, struct pla
 
 /* ---- time ---- */
 
-/* When operation n (from 0) of `rate` per second is due, in us after the start; exact for any n, so no drift. */
-int64_t plan_due_us(uint64_t n, uint64_t rate_per_s);
-/* The first n that is due at or after `us`. */
-uint64_t plan_first_due_at(int64_t us, uint64_t rate_per_s);
 /* When connection n of `total` starts within a ramp. */
 int64_t plan_ramp_us(uint64_t n, uint64_t total, uint64_t ramp_us);
 

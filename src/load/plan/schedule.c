@@ -5,17 +5,18 @@
 bool schedule_is_open(const struct settings *settings)
 {
     const struct load_options *o = &settings->options;
-    return o->rate > 0 || (o->mode == MODE_HOLD && o->sample > 0);
+    return settings->rate.count > 0 || (o->mode == MODE_HOLD && o->sample > 0);
 }
 
 void schedule_init(struct schedule *schedule, const struct settings *settings, struct schedule_part part)
 {
     const struct load_options *o = &settings->options;
     *schedule = (struct schedule){.settings = settings, .part = part};
-    if (o->rate > 0) {
-        schedule->measured_from = plan_first_due_at((int64_t)o->warmup_us, o->rate);
-        schedule->over = o->count > 0 ? schedule->measured_from + o->count
-                                      : plan_first_due_at((int64_t)(o->warmup_us + o->duration_us), o->rate);
+    if (settings->rate.count > 0) {
+        schedule->measured_from = plan_rate_first_due_at(&settings->rate, (int64_t)o->warmup_us);
+        schedule->over = o->count > 0
+                             ? schedule->measured_from + o->count
+                             : plan_rate_first_due_at(&settings->rate, (int64_t)(o->warmup_us + o->duration_us));
     }
 }
 
@@ -55,7 +56,7 @@ static uint64_t turn_of(const struct schedule *schedule)
     return (uint64_t)schedule->settings->shard.index * schedule->settings->threads + schedule->part.worker;
 }
 
-bool schedule_peek(const struct schedule *schedule, struct schedule_operation *out)
+bool schedule_peek(struct schedule *schedule, struct schedule_operation *out)
 {
     const struct settings *settings = schedule->settings;
     const struct load_options *o = &settings->options;
@@ -77,7 +78,7 @@ bool schedule_peek(const struct schedule *schedule, struct schedule_operation *o
     if (out->number >= schedule->over) {
         return false;
     }
-    out->due_us = plan_due_us(out->number, o->rate);
+    out->due_us = plan_rate_due_us(&settings->rate, out->number, &schedule->block);
     out->measured = out->number >= schedule->measured_from;
     return true;
 }
@@ -104,13 +105,13 @@ static uint64_t operations_before(const struct schedule *schedule, uint64_t numb
 
 uint64_t schedule_abandon(struct schedule *schedule, int64_t until_us)
 {
-    const struct load_options *o = &schedule->settings->options;
-    if (o->rate == 0) {
+    const struct plan_rate *rate = &schedule->settings->rate;
+    if (rate->count == 0) {
         return 0;
     }
     uint64_t until = schedule->over;
     if (until_us != INT64_MAX) {
-        uint64_t due = plan_first_due_at(until_us, o->rate);
+        uint64_t due = plan_rate_first_due_at(rate, until_us);
         until = due < until ? due : until;
     }
     uint64_t end = operations_before(schedule, until);

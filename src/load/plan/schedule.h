@@ -8,6 +8,7 @@
 #ifndef LOAD_PLAN_SCHEDULE_H
 #define LOAD_PLAN_SCHEDULE_H
 
+#include "load/plan/rate.h"
 #include "load/settings.h"
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@ struct schedule {
     uint64_t taken; /* operations of this part so far */
     uint64_t measured_from,
         over; /* numbers in the whole run: [measured_from, over) are measured. Unused in hold mode */
+    struct plan_rate_block block;
 };
 
 struct schedule_operation {
@@ -42,7 +44,7 @@ bool schedule_is_open(const struct settings *settings);
 void schedule_init(struct schedule *schedule, const struct settings *settings, struct schedule_part part);
 
 /* The next operation of this part; false when there is none within the run. due_us never decreases. */
-bool schedule_peek(const struct schedule *schedule, struct schedule_operation *out);
+bool schedule_peek(struct schedule *schedule, struct schedule_operation *out);
 void schedule_take(struct schedule *schedule);
 /* Takes all that are due before until_us (INT64_MAX: all there are). Returns how many of them are measured; pings of
  * hold mode never are. */

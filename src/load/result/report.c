@@ -84,6 +84,8 @@ static void print_head(const struct result *result, FILE *out)
     (void)fprintf(out, "Load         %s", load);
     if (result->open_loop && about_option(result, "rate") > 0) {
         (void)fprintf(out, ", open loop at %s/s", GROUPED(about_option(result, "rate")));
+    } else if (result->tally.rated) {
+        (void)fprintf(out, ", open loop at %s", about_text(result, "options", "rate", (char[128]){0}));
     } else {
         (void)fprintf(out, result->open_loop ? ", open loop" : ", closed loop");
     }

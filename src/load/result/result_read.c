@@ -159,22 +159,34 @@ static void read_pressure(struct reader *reader, json_t *generator, struct tally
     p->steal = read_share(reader, generator, "steal");
 }
 
-static void read_offered(struct reader *reader, json_t *offered, struct tally *tally)
+static void read_trend(struct reader *reader, json_t *trend, struct tally_trend *t)
 {
-    struct tally_trend *t = &tally->trend;
-    if (!json_is_object(offered)) {
-        return; /* no rate, or an old file */
-    }
-    json_t *trend = read_object(reader, offered, "trend");
-    tally->rated = true;
-    tally->ok_in_time = read_count(reader, offered, "ok_in_time");
-    tally->backlog = read_count(reader, offered, "backlog");
     t->count = read_count(reader, trend, "count");
     t->x = read_real(reader, trend, "x");
     t->y = read_real(reader, trend, "y");
     t->xx = read_real(reader, trend, "xx");
     t->xy = read_real(reader, trend, "xy");
     t->yy = read_real(reader, trend, "yy");
+}
+
+static void read_offered(struct reader *reader, json_t *offered, struct tally *tally)
+{
+    size_t i;
+    json_t *slice;
+    if (!json_is_object(offered)) {
+        return; /* no rate, or an old file */
+    }
+    tally->rated = true;
+    tally->ok_in_time = read_count(reader, offered, "ok_in_time");
+    tally->backlog = read_count(reader, offered, "backlog");
+    read_trend(reader, read_object(reader, offered, "trend"), &tally->trend);
+    json_array_foreach(json_object_get(offered, "slices"), i, slice)
+    {
+        if (i < PLAN_RATE_SLICES) {
+            read_trend(reader, slice, &tally->slices[i]);
+            tally->slice_count = (unsigned)i + 1;
+        }
+    }
 }
 
 static void read_tally(struct reader *reader, json_t *document, struct tally *tally)

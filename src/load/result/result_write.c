@@ -141,19 +141,28 @@ static json_t *generator_json(const struct result *result)
                      number(result->tally.window_limit_bytes_per_s), "remarks", remarks);
 }
 
+static json_t *trend_json(const struct tally_trend *t)
+{
+    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:f}", "count", integer(t->count), "x", t->x, "y", t->y, "xx", t->xx,
+                     "xy", t->xy, "yy", t->yy);
+}
+
 /* null where there was no rate. */
 static json_t *offered_json(const struct result *result)
 {
     const struct tally *tally = &result->tally;
-    const struct tally_trend *t = &tally->trend;
     if (!tally->rated) {
         return json_null();
     }
     struct verdict_offered v = verdict_offered(result);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:{s:o, s:f, s:f, s:f, s:f, s:f}}", "per_s", number(v.per_s),
-                     "achieved_per_s", number(v.achieved_per_s), "ok_in_time", integer(tally->ok_in_time), "backlog",
+    json_t *slices = json_array();
+    for (unsigned i = 0; i < tally->slice_count; i++) {
+        (void)json_array_append_new(slices, trend_json(&tally->slices[i]));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "per_s", number(v.per_s), "achieved_per_s",
+                     number(v.achieved_per_s), "ok_in_time", integer(tally->ok_in_time), "backlog",
                      integer(tally->backlog), "latency_slope", number(v.latency_slope), "sustained", v.sustained,
-                     "trend", "count", integer(t->count), "x", t->x, "y", t->y, "xx", t->xx, "xy", t->xy, "yy", t->yy);
+                     "trend", trend_json(&tally->trend), "slices", slices);
 }
 
 static json_t *instant_json(int64_t us_since_1970)

@@ -136,6 +136,10 @@ int tally_merge(struct tally *into, const struct tally *from)
     into->ok_in_time += from->ok_in_time;
     into->backlog += from->backlog;
     merge_trend(&into->trend, &from->trend);
+    into->slice_count = from->slice_count > into->slice_count ? from->slice_count : into->slice_count;
+    for (unsigned i = 0; i < into->slice_count; i++) {
+        merge_trend(&into->slices[i], &from->slices[i]);
+    }
     merge_pressure(&into->pressure, &from->pressure);
     into->cpu_s += from->cpu_s;
     into->busiest_thread_cpu = larger(into->busiest_thread_cpu, from->busiest_thread_cpu);

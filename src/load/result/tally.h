@@ -8,6 +8,7 @@
 #ifndef LOAD_RESULT_TALLY_H
 #define LOAD_RESULT_TALLY_H
 
+#include "load/plan/rate.h"
 #include "load/result/fault.h"
 #include "sshecho/clock.h"
 #include "sshecho/histogram.h"
@@ -103,6 +104,8 @@ struct tally {
     bool rated;
     uint64_t ok_in_time, backlog;
     struct tally_trend trend;
+    unsigned slice_count; /* of a profile of rates; 0: one rate */
+    struct tally_trend slices[PLAN_RATE_SLICES];
 
     struct tally_pressure pressure;
     double cpu_s;              /* of the generator's threads, during the measurement */
@@ -154,10 +157,8 @@ static inline void tally_count_failure(struct tally *tally, enum fault fault, ui
     }
 }
 
-/* An operation that was due and got its answer. */
-static inline void tally_note_trend(struct tally *tally, int64_t due_us, int64_t latency_us)
+static inline void tally_add_to_trend(struct tally_trend *t, int64_t due_us, int64_t latency_us)
 {
-    struct tally_trend *t = &tally->trend;
     double x = (double)due_us / 1e6;
     double y = (double)latency_us / 1e6;
     t->count++;
@@ -166,6 +167,17 @@ static inline void tally_note_trend(struct tally *tally, int64_t due_us, int64_t
     t->xx += x * x;
     t->xy += x * y;
     t->yy += y * y;
+}
+
+/* An operation that was due and got its answer; due_us after the start of the measurement, and `warmup_us` more after
+ * that of the rate. */
+static inline void tally_note_trend(struct tally *tally, const struct plan_rate *rate, int64_t due_us,
+                                    int64_t warmup_us, int64_t latency_us)
+{
+    tally_add_to_trend(&tally->trend, due_us, latency_us);
+    if (rate->slices > 1) {
+        tally_add_to_trend(&tally->slices[plan_rate_slice_at(rate, due_us + warmup_us)], due_us, latency_us);
+    }
 }
 
 static inline void tally_live_add(_Atomic uint64_t *counter, uint64_t value)

@@ -1,6 +1,10 @@
 #include "load/result/verdict.h"
 
+#include "load/result/printable.h"
+
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Above this share of a core, over the whole run, a thread of the generator was busy enough to be the limit. */
 #define CPU_BOUND 0.9
@@ -34,10 +38,22 @@ static double slope(const struct tally_trend *t, double *fit)
     return sxx > 0.0 ? sxy / sxx : 0.0;
 }
 
+static bool is_growth(double slope, double fit, double seconds)
+{
+    return slope > SLOPE_MOST && fit > FIT_LEAST && slope * seconds > RISE_LEAST_S;
+}
+
+/* For how long things were due, from how far their due times lie about the middle. */
+static double length_of(const struct tally_trend *t)
+{
+    double n = (double)t->count;
+    return t->count < 3 ? 0.0 : sqrt(12.0 * fmax(t->xx - t->x * t->x / n, 0.0) / n);
+}
+
 struct verdict_offered verdict_offered(const struct result *result)
 {
     const struct tally *t = &result->tally;
-    struct verdict_offered v = {.sustained = true};
+    struct verdict_offered v = {.sustained = true, .slice = -1};
     if (!t->rated || t->started == 0 || result->seconds <= 0.0) {
         return v;
     }
@@ -48,7 +64,17 @@ struct verdict_offered verdict_offered(const struct result *result)
     v.backlog = t->backlog;
     v.latency_slope = slope(&t->trend, &fit);
     v.lost = (double)(t->failed + t->timed_out + t->unfinished) / (double)t->started;
-    bool grows = v.latency_slope > SLOPE_MOST && fit > FIT_LEAST && v.latency_slope * result->seconds > RISE_LEAST_S;
+    bool grows = false;
+    if (t->slice_count == 0) {
+        grows = is_growth(v.latency_slope, fit, result->seconds);
+    }
+    /* What a spike piles up may be gone before the end: each slice of a profile is looked at by itself. */
+    for (unsigned i = 0; i < t->slice_count && !grows; i++) {
+        double rise = slope(&t->slices[i], &fit);
+        grows = is_growth(rise, fit, length_of(&t->slices[i]));
+        v.slice = grows ? (int)i : -1;
+        v.latency_slope = grows ? rise : v.latency_slope;
+    }
     v.sustained = v.lost <= LOST_MOST && !grows;
     return v;
 }
@@ -99,6 +125,23 @@ unsigned verdict_client_bound(const struct result *result, void (*say)(const cha
 
 /* ---- in words ---- */
 
+/* The part of the profile that the slice belongs to, in the words of whoever asked for it. */
+static const char *profile_part(const struct result *result, int slice, char buffer[96])
+{
+    struct plan_rate rate;
+    const char *text = json_string_value(json_object_get(json_object_get(result->about, "options"), "rate"));
+    if (text == NULL || plan_rate_parse(text, &rate, (char[480]){0}, 480) != 0) {
+        return "?";
+    }
+    unsigned part = plan_rate_part_of(&rate, (unsigned)slice);
+    for (; part > 0 && strchr(text, ',') != NULL; part--) {
+        text = strchr(text, ',') + 1;
+    }
+    (void)snprintf(buffer, 96, "%s%.*s", part > 0 ? "after " : "", (int)strcspn(text + strspn(text, " "), ","),
+                   text + strspn(text, " "));
+    return printable_mend(buffer), buffer;
+}
+
 bool verdict_is_client_bound(const struct result *result)
 {
     return verdict_client_bound(result, NULL, NULL) > 0;
@@ -129,14 +172,18 @@ const char *verdict_unfit(const struct result *result)
 void verdict_remarks(const struct result *result, void (*say)(const char *sentence, void *data), void *data)
 {
     const struct tally *t = &result->tally;
-    char text[256];
+    char text[400];
     (void)verdict_client_bound(result, say, data);
     struct verdict_offered offered = verdict_offered(result);
     if (!offered.sustained) {
+        char part[128] = "";
+        if (offered.slice >= 0) {
+            (void)snprintf(part, sizeof part, " in \"%s\"", profile_part(result, offered.slice, (char[96]){0}));
+        }
         (void)snprintf(text, sizeof text,
                        "not sustained: of %.1f/s offered %.1f/s were answered in time, %.1f %% never, and the latency "
-                       "grew by %.1f ms each second; the percentiles would be others in a longer run",
-                       offered.per_s, offered.achieved_per_s, offered.lost * 100.0, offered.latency_slope * 1e3);
+                       "grew by %.1f ms each second%s; the percentiles would be others in a longer run",
+                       offered.per_s, offered.achieved_per_s, offered.lost * 100.0, offered.latency_slope * 1e3, part);
         say(text, data);
     }
     if (result_is_window_limited(result)) {

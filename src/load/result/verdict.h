@@ -19,6 +19,7 @@ struct verdict_offered {
     double latency_slope; /* seconds by which the latency grew in each second of the run */
     double lost;          /* share of what was due that never got its answer */
     bool sustained;       /* also true where nothing is judged */
+    int slice;            /* of a profile: the first in which the latency grew and grew; -1: none, or no profile */
 };
 
 struct verdict_offered verdict_offered(const struct result *result);

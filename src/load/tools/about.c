@@ -51,14 +51,18 @@ static json_t *option_json(const struct option_spec *spec, const struct load_opt
 }
 
 /* Every option with its value in force; durations in us, sizes in bytes. */
-static json_t *options_json(const struct load_options *options)
+static json_t *options_json(const struct settings *settings)
 {
+    const struct load_options *options = &settings->options;
     json_t *all = json_object();
     for (size_t i = 0; i < load_option_table.count; i++) {
         const struct option_spec *spec = &load_option_table.specs[i];
         if ((spec->flags & OPTION_COMMAND_LINE) == 0) {
             (void)json_object_set_new(all, spec->name, option_json(spec, options));
         }
+    }
+    if (settings->rate.count == 0 || plan_rate_plain(&settings->rate) > 0) { /* a number as long as it is one */
+        (void)json_object_set_new(all, "rate", json_integer((json_int_t)plan_rate_plain(&settings->rate)));
     }
     return all;
 }
@@ -108,6 +112,6 @@ json_t *result_about(const struct settings *settings, int argc, char **argv)
     }
     return json_pack("{s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:o}", "program", "version", SSHECHO_VERSION, "libssh",
                      version_libssh(), "libev", version_libev(), "batching", pump_batching(), "command",
-                     list_json(argv, (size_t)argc), "options", options_json(&settings->options), "targets", targets,
+                     list_json(argv, (size_t)argc), "options", options_json(settings), "targets", targets,
                      "environment", environment_json());
 }
