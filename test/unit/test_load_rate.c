@@ -1,4 +1,5 @@
 /* Profiles of rates: what they say, when operation n of them is due, and what chance does to it. */
+#include "load/plan/plan.h"
 #include "load/plan/rate.h"
 
 #include "load/plan/schedule.h"
@@ -37,6 +38,9 @@ static int64_t due_at_rate(uint64_t n, uint64_t per_s)
 static void test_due_times_do_not_drift(void **state)
 {
     (void)state;
+    for (uint64_t n = 0; n < 5000; n++) {
+        assert_int_equal(due_at_rate(n, 777), plan_due_us(n, 777));
+    }
     assert_int_equal(due_at_rate(0, 3), 0);
     assert_int_equal(due_at_rate(1, 3), 333333);
     assert_int_equal(due_at_rate(2, 3), 666666);

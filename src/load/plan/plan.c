@@ -69,6 +69,13 @@ int plan_parse_shard(const char *text, const char *environment_index, struct pla
     return 0;
 }
 
+int64_t plan_due_us(uint64_t n, uint64_t rate_per_s)
+{
+    uint64_t whole_s = n / rate_per_s;
+    uint64_t rest = n % rate_per_s;
+    return (int64_t)(whole_s * (uint64_t)US_PER_S + rest * (uint64_t)US_PER_S / rate_per_s);
+}
+
 int64_t plan_ramp_us(uint64_t n, uint64_t total, uint64_t ramp_us)
 {
     if (total == 0) {

@@ -31,6 +31,8 @@ int plan_parse_shard(const char *text, const char *environment_index, struct pla
 
 /* ---- time ---- */
 
+/* When operation n (from 0) of `rate` per second is due, in us after the start; exact for any n, so no drift. */
+int64_t plan_due_us(uint64_t n, uint64_t rate_per_s);
 /* When connection n of `total` starts within a ramp. */
 int64_t plan_ramp_us(uint64_t n, uint64_t total, uint64_t ramp_us);
 
