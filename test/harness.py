@@ -1,7 +1,7 @@
 """Starts sshechod for a test, watches it from outside, and ends it.
 
 Every server listens on port 0 in a temporary directory of its own. BUILD names the build directory (default: build, in
-the checkout), SSHLOAD another sshload. A server that does not end cleanly, or whose log holds a sanitizer's report, fails its test.
+the checkout), SSHECHOD and SSHLOAD other programs. A server that does not end cleanly, or whose log holds a sanitizer's report, fails its test.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import rawssh
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("BUILD", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
-SSHECHOD = BUILD / "sshechod"
+SSHECHOD = Path(os.environ.get("SSHECHOD", BUILD / "sshechod"))
 SSHLOAD = Path(os.environ.get("SSHLOAD", BUILD / "sshload"))
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 
