@@ -1,7 +1,8 @@
 """Starts sshechod for a test, watches it from outside, and ends it.
 
 Every server listens on port 0 in a temporary directory of its own. BUILD names the build directory (default: build, in
-the checkout), SSHECHOD and SSHLOAD other programs. A server that does not end cleanly, or whose log holds a sanitizer's report, fails its test.
+the checkout), SSHECHOD and SSHLOAD other programs. A server that does not end cleanly, or whose log holds a sanitizer's
+report, fails its test.
 """
 
 import contextlib
