@@ -151,6 +151,42 @@ def test_a_malformed_channel_request_is_refused_at_once(server, kind):
         assert client.echo(channel, b"still here") == b"still here"
 
 
+CUT = {
+    "channel request": lambda n: byte(rawssh.CHANNEL_REQUEST) + u32(n) + string("shell") + boolean(True),
+    "global request": lambda n: byte(rawssh.GLOBAL_REQUEST) + string("tcpip-forward") + boolean(True),
+    "channel data": lambda n: byte(rawssh.CHANNEL_DATA) + u32(n) + string("data"),
+    "window adjustment": lambda n: byte(rawssh.CHANNEL_WINDOW_ADJUST) + u32(n) + u32(1),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_message_cut_before_it_says_whether_it_wants_an_answer(server, kind):
+    """sshd ends such a connection with a message as well: whether an answer is wanted cannot be known."""
+    before = len(server.lines("unreadable"))
+    whole = CUT[kind](0)
+    for length in range(5 if kind != "global request" else 1, len(whole)):
+        with rawssh.Client(server.address).login() as client:
+            channel = client.open()
+            began = time.monotonic()
+            client.send(CUT[kind](channel.remote)[:length])
+            client.idle(ANSWER_SECONDS)
+            client.dispatch()
+            assert client.disconnect, f"a {kind} of {length} bytes got neither an answer nor an end"
+            assert time.monotonic() - began < ANSWER_SECONDS + 0.5
+        assert kind in server.wait_line("unreadable", count=before + 1)["what"]
+        before += 1
+
+
+def test_a_global_request_that_is_only_unknown_is_refused(server):
+    with rawssh.Client(server.address).login() as client:
+        channel = client.shell()
+        for name in ("tcpip-forward", "nothing@example.org", "keepalive@openssh.com"):
+            client.send(byte(rawssh.GLOBAL_REQUEST) + string(name) + boolean(True))
+        client.send(byte(rawssh.GLOBAL_REQUEST) + string("nothing@example.org") + boolean(False))
+        assert client.echo(channel, b"still here") == b"still here"
+        assert len(client.global_replies) == 3
+
+
 def test_the_service_asked_for_again_after_login(server):
     """RFC 4252, 5.1 lets a server ignore it, and a client (Twisted's, at each re-key) that is answered goes on to log in
     anew, which no server has to bear."""

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/login/login.h"
+#include "sshecho/libssh_log.h"
 #include "sshecho/log.h"
 
 static void (*free_message)(ssh_message message);
@@ -108,9 +109,21 @@ static void refuse(struct connection *c, ssh_message message)
     (void)ssh_message_reply_default(message);
 }
 
+/* Whether an answer was wanted nobody knows; sshd ends such a connection too. */
+static void on_dropped(const char *what)
+{
+    struct pump *pump = pump_driven();
+    if (pump != NULL) {
+        struct connection *c = pump->owner_data;
+        tell(c, what);
+        connection_close(c, REASON_PROTOCOL);
+    }
+}
+
 void answers_begin(void)
 {
     listening = true;
+    libssh_log_listen(on_dropped);
 }
 
 bool answers_reached(void)
