@@ -131,6 +131,9 @@ struct pump *pump_driven(void);
 /* Whether the owner wants to see what arrives (`arrived`); it does not at first. */
 void pump_read_along(struct pump *pump, bool wanted);
 
+/* Batched path: see transport_hold_newkeys. */
+void pump_hold_newkeys(struct pump *pump);
+
 /* Bytes through the socket since pump_open. */
 uint64_t pump_wire_in(const struct pump *pump);
 uint64_t pump_wire_out(const struct pump *pump);

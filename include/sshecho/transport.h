@@ -20,6 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* SSH_MSG_NEWKEYS, unencrypted: lengths, the message, padding to two blocks of eight. */
+#define TRANSPORT_NEWKEYS_BYTES 16
+
 struct transport {
     int fd;              /* -1: not registered */
     unsigned calls_seen; /* for transport_was_reached */
@@ -31,6 +34,9 @@ struct transport {
     uint8_t *backlog; /* output the kernel has not taken yet; malloc'd, NULL when empty */
     size_t backlog_bytes, backlog_start, backlog_capacity;
     uint64_t in_bytes, out_bytes; /* through the kernel since registration */
+    bool hold_newkeys;            /* see transport_hold_newkeys */
+    uint8_t held_bytes;
+    uint8_t held[TRANSPORT_NEWKEYS_BYTES];
 };
 
 /* Whether this room is in the build at all (make TRANSPORT=1, the default). */
@@ -56,6 +62,9 @@ void transport_flush(struct transport *t);
 /* The same as bytes, and cut short: what is beyond the limit libssh never gets. */
 const uint8_t *transport_input(const struct transport *t, size_t *size);
 void transport_limit_input(struct transport *t, size_t size);
+/* The next unencrypted SSH_MSG_NEWKEYS that libssh sends waits for what it sends after it, and both go together. Only for
+ * a peer that sends its own NEWKEYS without having seen ours. */
+void transport_hold_newkeys(struct transport *t);
 /* Input of this turn that libssh has not taken yet. */
 size_t transport_input_left(const struct transport *t);
 /* Output accepted from libssh that the kernel has not taken. Exact. */

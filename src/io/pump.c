@@ -331,6 +331,13 @@ void pump_read_along(struct pump *pump, bool wanted)
     pump->reading_along = wanted && pump->owner->arrived != NULL;
 }
 
+void pump_hold_newkeys(struct pump *pump)
+{
+    if (pump->batched) {
+        transport_hold_newkeys(&pump->transport);
+    }
+}
+
 bool pump_enter(struct pump *pump)
 {
     if (pump->in_turn || !pump->open) {

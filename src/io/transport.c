@@ -215,6 +215,11 @@ void transport_limit_input(struct transport *t, size_t size)
     }
 }
 
+void transport_hold_newkeys(struct transport *t)
+{
+    t->hold_newkeys = true;
+}
+
 size_t transport_pending_bytes(const struct transport *t)
 {
     return t->backlog_bytes + (t->in_turn ? shared.output_bytes : 0);
@@ -257,13 +262,9 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
     return -1;
 }
 
-ssize_t send(int fd, const void *data, size_t size, int flags)
+/* Output that libssh has sent: collected in a turn, else kept for the next. */
+static void take_output(struct transport *t, const void *data, size_t size)
 {
-    struct transport *t = find(fd);
-    if (t == NULL) {
-        return sendto(fd, data, size, flags, NULL, 0);
-    }
-    t->calls_seen |= SAW_SEND;
     if (t->write_errno == 0 && t->in_turn && t->backlog_bytes == 0 &&
         grow(&shared.output, &shared.output_capacity, shared.output_bytes + size)) {
         memcpy(shared.output + shared.output_bytes, data, size);
@@ -274,6 +275,38 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
     } else if (t->write_errno == 0) {
         transport_flush(t); /* keeps the order should growing have failed */
         (void)backlog_append(t, data, size);
+    }
+}
+
+/* How much of it may go now: all, or all but the NEWKEYS it ends with. */
+static size_t hold_back(struct transport *t, const uint8_t *data, size_t size)
+{
+    static const uint8_t newkeys[] = {0, 0, 0, TRANSPORT_NEWKEYS_BYTES - 4, TRANSPORT_NEWKEYS_BYTES - 6, 21};
+    if (t->held_bytes > 0) {
+        take_output(t, t->held, t->held_bytes);
+        t->held_bytes = 0;
+        return size;
+    }
+    const uint8_t *tail = data + size - TRANSPORT_NEWKEYS_BYTES;
+    if (size < TRANSPORT_NEWKEYS_BYTES || memcmp(tail, newkeys, sizeof newkeys) != 0) {
+        return size;
+    }
+    memcpy(t->held, tail, sizeof t->held);
+    t->held_bytes = sizeof t->held;
+    t->hold_newkeys = false;
+    return size - sizeof t->held;
+}
+
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+    struct transport *t = find(fd);
+    if (t == NULL) {
+        return sendto(fd, data, size, flags, NULL, 0);
+    }
+    t->calls_seen |= SAW_SEND;
+    size_t now = t->hold_newkeys || t->held_bytes > 0 ? hold_back(t, data, size) : size;
+    if (now > 0) {
+        take_output(t, data, now);
     }
     if (t->write_errno != 0) {
         errno = t->write_errno;

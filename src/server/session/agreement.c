@@ -83,3 +83,11 @@ bool agreement_possible(const struct kexinit *client, const struct config *confi
     }
     return true;
 }
+
+bool agreement_is_hasty(const struct kexinit *client)
+{
+    static const char libssh[] = "SSH-2.0-libssh_";
+    struct kexinit_text kex;
+    return client->line_bytes >= sizeof libssh && memcmp(client->bytes, libssh, sizeof libssh - 1) == 0 &&
+           kexinit_list(client, KEXINIT_KEX, &kex) && kexinit_first_common(text_of("ext-info-c"), kex).length > 0;
+}

@@ -295,6 +295,9 @@ static size_t on_arrived(struct pump *pump, void *data, const uint8_t *bytes, si
         allowed = c->kexinit.line_bytes > before ? c->kexinit.line_bytes - before : 0;
         connection_close(c, REASON_PROTOCOL);
     }
+    if (agreement_is_hasty(&c->kexinit)) {
+        pump_hold_newkeys(pump);
+    }
     kexinit_end(&c->kexinit);
     pump_read_along(pump, false);
     return allowed;
