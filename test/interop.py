@@ -112,8 +112,8 @@ def plink(server, key, login, cipher, rekey):
 
 
 def lsh(server, key, login, cipher, rekey):
-    """(Keys want a form of their own; of the ciphers it has none that is tried.)"""
-    if rekey or cipher or login in ("publickey", "keyboard-interactive"):
+    """(Keys want a form of their own, a password a terminal; of the ciphers it has none that is tried.)"""
+    if rekey or cipher or login != "none":
         return None
     home = Path(clients.environment(server)["HOME"])
     seed = home / ".lsh" / "yarrow-seed-file"
@@ -122,7 +122,7 @@ def lsh(server, key, login, cipher, rekey):
         subprocess.run(["lsh-make-seed", "--sloppy", "-o", str(seed)], check=True, capture_output=True, input=b"")
     host, port = server.address
     command = ["lsh", "-q", "--sloppy-host-authentication", f"--capture-to={home}/captured", "--no-pty", "-p", str(port)]
-    command += ["--no-publickey", "-l", clients.USER, f"--askpass={server.directory}/askpass"]
+    command += ["--no-publickey", "-l", clients.USER]
     return [*command, host, "cat"]
 
 

@@ -15,10 +15,17 @@ from rawssh import pattern
 
 MEBIBYTE = pattern(1 << 20)
 LESS = MEBIBYTE[:200_000]
-ASYNCSSH_REKEY = "asyncssh sends data behind its own KEXINIT (RFC 4253, 7.1), which libssh does not bear"
+IN_EVERY_RUN = [name for name in interop.KINDS if name != "ganymed"]  # (Trilead's is the same code, as old and as slow)
+# Whose re-keys end a session, by their own fault (docs/clients.md).
+ASYNCSSH = "asyncssh sends data behind its own KEXINIT (RFC 4253, 7.1), which libssh does not bear"
+DIES_OF_OURS = {
+    "asyncssh": ASYNCSSH,
+    "phpseclib2": "phpseclib 2 looks for strict key exchange in every KEXINIT, not in the first alone",
+}
+DIES_OF_ITS_OWN = {"asyncssh": ASYNCSSH}
 
 
-@pytest.fixture(scope="module", params=interop.KINDS)
+@pytest.fixture(scope="module", params=IN_EVERY_RUN)
 def client(request, tmp_path_factory):
     try:
         return interop.KINDS[request.param](tmp_path_factory.mktemp(request.param))
@@ -70,16 +77,16 @@ def test_cipher(client, servers, keys, cipher):
 
 
 def test_the_server_rekeys_in_the_middle(client, servers, keys):
-    if client.name == "asyncssh":
-        pytest.skip(ASYNCSSH_REKEY)
+    if client.name in DIES_OF_OURS:
+        pytest.skip(DIES_OF_OURS[client.name])
     server = servers(client, "rekey")
     assert_echo(run(client, server, MEBIBYTE, keys), MEBIBYTE)
     assert int(server.wait_line("close", count=len(server.lines("accept")))["rekeys"]) > 0
 
 
 def test_the_client_rekeys_in_the_middle(client, servers, keys):
-    if client.name == "asyncssh":
-        pytest.skip(ASYNCSSH_REKEY)
+    if client.name in DIES_OF_ITS_OWN:
+        pytest.skip(DIES_OF_ITS_OWN[client.name])
     result = run(client, servers(client, "none"), MEBIBYTE, keys, rekey=300_000)
     for _ in range(3):
         # paramiko answers a CLOSE from the thread that would finish its own re-key, and waits for itself
