@@ -121,7 +121,15 @@ def lsh(server, key, login, cipher, rekey):
         seed.parent.mkdir(exist_ok=True)
         subprocess.run(["lsh-make-seed", "--sloppy", "-o", str(seed)], check=True, capture_output=True, input=b"")
     host, port = server.address
-    command = ["lsh", "-q", "--sloppy-host-authentication", f"--capture-to={home}/captured", "--no-pty", "-p", str(port)]
+    command = [
+        "lsh",
+        "-q",
+        "--sloppy-host-authentication",
+        f"--capture-to={home}/captured",
+        "--no-pty",
+        "-p",
+        str(port),
+    ]
     command += ["--no-publickey", "-l", clients.USER]
     return [*command, host, "cat"]
 
@@ -182,7 +190,12 @@ NODE_SSH2 = "ssh2@1.17.0"
 
 def node(directory):
     need("node", "nodejs")
-    places = [os.environ.get("NODE_PATH", ""), "/usr/share/nodejs", "/usr/lib/node_modules", f"{directory}/node_modules"]
+    places = [
+        os.environ.get("NODE_PATH", ""),
+        "/usr/share/nodejs",
+        "/usr/lib/node_modules",
+        f"{directory}/node_modules",
+    ]
     environment = {"NODE_PATH": ":".join(filter(None, places))}
     there = ["node", "-e", "require('ssh2')"]
     if subprocess.run(there, capture_output=True, env={**os.environ, **environment}).returncode != 0:

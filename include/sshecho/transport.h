@@ -62,8 +62,8 @@ void transport_flush(struct transport *t);
 /* The same as bytes, and cut short: what is beyond the limit libssh never gets. */
 const uint8_t *transport_input(const struct transport *t, size_t *size);
 void transport_limit_input(struct transport *t, size_t size);
-/* The next unencrypted SSH_MSG_NEWKEYS that libssh sends waits for what it sends after it, and both go together. Only for
- * a peer that sends its own NEWKEYS without having seen ours. */
+/* The next unencrypted SSH_MSG_NEWKEYS that libssh sends waits for what it sends after it, and both go together. Only
+ * for a peer that sends its own NEWKEYS without having seen ours. */
 void transport_hold_newkeys(struct transport *t);
 /* Input of this turn that libssh has not taken yet. */
 size_t transport_input_left(const struct transport *t);
