@@ -6,8 +6,8 @@
  * read of it, by a function of its public interface: this room serves that symbol (symbol interposition, as transport.h
  * does) and refuses, before it is freed, a request that no callback of ours has heard of.
  *
- * What it drops before it knows what it was (a message that ends early) it tells only its log: libssh_log.h hears of it,
- * and the connection ends with a message.
+ * What it drops before it knows what it was (a message that ends early) it tells only its log: libssh_log.h hears of
+ * it, and the connection ends with a message.
  *
  * In the same way a login request outlives the callback that was told of it, where its answer takes time (login.h).
  *

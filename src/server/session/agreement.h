@@ -18,9 +18,9 @@
 bool agreement_possible(const struct kexinit *client, const struct config *config, const char *host_keys, char *text,
                         size_t text_size);
 
-/* libssh's own client asks for a login by RSA key without having waited for the list of signature algorithms that a server
- * sends behind its NEWKEYS: without it, it means SHA-1 and gives up. libssh's server sends that list only after the
- * client's NEWKEYS; so for such a client ours had better wait for it (pump_hold_newkeys). */
+/* libssh's own client asks for a login by RSA key without having waited for the list of signature algorithms that a
+ * server sends behind its NEWKEYS: without it, it means SHA-1 and gives up. libssh's server sends that list only after
+ * the client's NEWKEYS; so for such a client ours had better wait for it (pump_hold_newkeys). */
 bool agreement_is_hasty(const struct kexinit *client);
 
 #endif
