@@ -20,7 +20,8 @@ HAVE_SECCOMP := $(call pkg,libseccomp)
 HAVE_SYSTEMD := $(call pkg,libsystemd)
 NOTIFY_RELOAD := $(shell pkg-config --atleast-version=253 libsystemd 2>/dev/null && echo 1)
 HAVE_MICROHTTPD := $(call pkg,libmicrohttpd)
-HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(call pkg,libcrypto))
+HAVE_LIBCRYPTO := $(call pkg,libcrypto)
+HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(HAVE_LIBCRYPTO))
 
 # WERROR=1, as CI and the tests have it: a release must not fail on a warning of the next compiler.
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
@@ -29,12 +30,12 @@ OPT    ?= -O2 -g
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
   -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
   $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) \
-  $(if $(HAVE_SHORTCUTS),-DSSHECHO_CRYPTO_SHORTCUTS=1) \
+  $(if $(HAVE_LIBCRYPTO),-DHAVE_LIBCRYPTO) $(if $(HAVE_SHORTCUTS),-DSSHECHO_CRYPTO_SHORTCUTS=1) \
   $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
   $(shell pkg-config --cflags libssh jansson)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_SHORTCUTS),libcrypto)) -lev -lm
-LIBS_SERVER := $(LIBS_COMMON) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
+LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_LIBCRYPTO),libcrypto)) -lev -lm
+LIBS_SERVER := $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
 LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson)
 
 COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/io/*.c))
@@ -124,7 +125,7 @@ check-tsan: $(BUILD)/sshechod
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_CC := clang -D_GNU_SOURCE -std=c17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -Iinclude -Isrc \
-  -DSSHECHO_VERSION='"fuzz"' $(shell pkg-config --cflags libssh jansson)
+  -DSSHECHO_VERSION='"fuzz"' $(if $(HAVE_LIBCRYPTO),-DHAVE_LIBCRYPTO) $(shell pkg-config --cflags libssh jansson)
 FUZZ_ARCHIVES := $(BUILD)/fuzz/common.a $(BUILD)/fuzz/server.a $(BUILD)/fuzz/load.a
 FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c src/io/transport.c,$(wildcard src/*/*.c src/*/*/*.c)))
 .SECONDARY: $(FUZZ_OBJECTS)
@@ -215,6 +216,6 @@ lint:
 	shellcheck --severity=warning $(SHELL_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
-	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
+	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_LIBCRYPTO -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d) $(FUZZ_OBJECTS:.o=.d) $(FUZZ:=.d)

@@ -22,6 +22,8 @@ enum kexinit_list {
     KEXINIT_MAC_SERVER,
     KEXINIT_COMPRESSION_CLIENT,
     KEXINIT_COMPRESSION_SERVER,
+    KEXINIT_LANGUAGE_CLIENT,
+    KEXINIT_LANGUAGE_SERVER,
     KEXINIT_LISTS
 };
 
@@ -44,6 +46,15 @@ enum kexinit_state kexinit_feed(struct kexinit *kexinit, const uint8_t *bytes, s
 /* A list of a COMPLETE one, valid until the end. False where the message is cut short. */
 bool kexinit_list(const struct kexinit *kexinit, enum kexinit_list which, struct kexinit_text *list);
 void kexinit_end(struct kexinit *kexinit);
+
+/* What follows the cookie of a COMPLETE one, without padding: the lists, first_kex_packet_follows, a reserved number.
+ * False where the message is cut short. The two below find their way in it, or in a copy. */
+bool kexinit_offer(const struct kexinit *kexinit, struct kexinit_text *offer);
+bool kexinit_offer_list(struct kexinit_text offer, enum kexinit_list which, struct kexinit_text *list);
+bool kexinit_offer_guesses(struct kexinit_text offer); /* first_kex_packet_follows */
+
+/* Takes the first name off a list. */
+struct kexinit_text kexinit_next_name(struct kexinit_text *list);
 
 /* The first name of `wanted` that `offered` holds too (RFC 4253, 7.1: the client's order decides); length 0: none. */
 struct kexinit_text kexinit_first_common(struct kexinit_text wanted, struct kexinit_text offered);

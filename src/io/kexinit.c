@@ -70,17 +70,24 @@ enum kexinit_state kexinit_feed(struct kexinit *kexinit, const uint8_t *bytes, s
     return kexinit->state;
 }
 
-bool kexinit_list(const struct kexinit *kexinit, enum kexinit_list which, struct kexinit_text *list)
+bool kexinit_offer(const struct kexinit *kexinit, struct kexinit_text *offer)
 {
     if (kexinit->state != KEXINIT_COMPLETE) {
         return false;
     }
-    const uint8_t *at = kexinit->bytes + kexinit->line_bytes;
-    const uint8_t *end = at + 4 + number(at);
-    if (end - at < HEAD_BYTES + COOKIE_BYTES) {
+    const uint8_t *packet = kexinit->bytes + kexinit->line_bytes;
+    size_t length = number(packet), padding = packet[4];
+    size_t around = HEAD_BYTES - 4 + COOKIE_BYTES + padding; /* of what the length counts */
+    if (length < around) {
         return false;
     }
-    at += HEAD_BYTES + COOKIE_BYTES;
+    *offer = (struct kexinit_text){(const char *)packet + HEAD_BYTES + COOKIE_BYTES, length - around};
+    return true;
+}
+
+bool kexinit_offer_list(struct kexinit_text offer, enum kexinit_list which, struct kexinit_text *list)
+{
+    const uint8_t *at = (const uint8_t *)offer.start, *end = at + offer.length;
     for (int i = 0; end - at >= 4; i++) {
         size_t length = number(at);
         at += 4;
@@ -96,14 +103,29 @@ bool kexinit_list(const struct kexinit *kexinit, enum kexinit_list which, struct
     return false;
 }
 
+bool kexinit_offer_guesses(struct kexinit_text offer)
+{
+    struct kexinit_text last;
+    if (!kexinit_offer_list(offer, KEXINIT_LISTS - 1, &last)) {
+        return false;
+    }
+    const char *flag = last.start + last.length;
+    return flag < offer.start + offer.length && *flag != 0;
+}
+
+bool kexinit_list(const struct kexinit *kexinit, enum kexinit_list which, struct kexinit_text *list)
+{
+    struct kexinit_text offer;
+    return kexinit_offer(kexinit, &offer) && kexinit_offer_list(offer, which, list);
+}
+
 void kexinit_end(struct kexinit *kexinit)
 {
     free(kexinit->bytes);
     *kexinit = (struct kexinit){.state = KEXINIT_NONE};
 }
 
-/* Takes the first name off the list. */
-static struct kexinit_text next_name(struct kexinit_text *list)
+struct kexinit_text kexinit_next_name(struct kexinit_text *list)
 {
     const char *comma = memchr(list->start, ',', list->length);
     struct kexinit_text name = {list->start, comma != NULL ? (size_t)(comma - list->start) : list->length};
@@ -115,9 +137,9 @@ static struct kexinit_text next_name(struct kexinit_text *list)
 struct kexinit_text kexinit_first_common(struct kexinit_text wanted, struct kexinit_text offered)
 {
     while (wanted.length > 0) {
-        struct kexinit_text name = next_name(&wanted);
+        struct kexinit_text name = kexinit_next_name(&wanted);
         for (struct kexinit_text rest = offered; rest.length > 0 && name.length > 0;) {
-            struct kexinit_text other = next_name(&rest);
+            struct kexinit_text other = kexinit_next_name(&rest);
             if (other.length == name.length && memcmp(other.start, name.start, name.length) == 0) {
                 return name;
             }

@@ -186,6 +186,10 @@ static const struct option_spec specs[] = {
      "A worker whose loop has not turned for so long is replaced.", G_PROCESS, OPTION_OFF_ALLOWED},
     {"ready-timeout", 0, OPTION_DURATION, AT(ready_timeout_us), 1000000, S(3600), "20s", NULL, "TIME",
      "What new workers get to be ready at a reload or upgrade; when it is over the old ones go on.", G_PROCESS, 0},
+    {"report-file", 0, OPTION_STRING, AT(report_file), 0, 0, NULL, NULL, "PATH",
+     "Append a report on each connection that has ended, a line of JSON, to this regular file; it is opened anew on "
+     "SIGHUP. See CONNECTION REPORTS in sshechod(8).",
+     G_LOG, 0},
     {"log-level", 'v', OPTION_CHOICE, AT(log_level), 0, 0, "info", log_levels, "LEVEL", "Least level that is logged.",
      G_LOG, 0},
     {"log-format", 0, OPTION_CHOICE, AT(log_format), 0, 0, "kv", log_formats, "FORMAT",

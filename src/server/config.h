@@ -73,6 +73,7 @@ struct config {
     uint64_t watchdog_us, ready_timeout_us;
 
     /* log */
+    char *report_file;
     unsigned log_level;  /* enum log_level */
     unsigned log_format; /* enum log_format */
 

@@ -37,10 +37,10 @@ static void check(const char *words, bool test_bench)
         return;
     }
     bool complains = service.kind == SERVICE_COMPLAIN;
-    if (service.kind == SERVICE_NONE || service.kind > SERVICE_COMPLAIN || complains != (service.complaint != NULL)) {
+    if (service.kind == SERVICE_NONE || service.kind > SERVICE_COMPLAIN || complains != (service.text != NULL)) {
         abort();
     }
-    if (complains && (service.complaint[0] == '\0' || strlen(service.complaint) > 1000)) {
+    if (complains && (service.text[0] == '\0' || strlen(service.text) > 1000)) {
         abort();
     }
     if (service.misbehaviour != NULL && (!test_bench || service.kind != SERVICE_ECHO)) {

@@ -28,6 +28,7 @@ static size_t make(uint8_t *out)
     memcpy(out, line, size);
     uint8_t *packet = out + size;
     memset(packet, 7, 22);
+    packet[4] = 0;
     packet[5] = 20;
     size_t at = 22;
     for (int i = 0; i < 10; i++) {

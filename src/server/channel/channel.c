@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/channel/channel_parts.h"
 #include "server/channel/echo.h"
-#include "sshecho/log.h"
 
 /* What a channel may write while others wait for their turn: two full packets. */
 #define PORTION_BYTES (64U * 1024)
@@ -35,6 +35,7 @@ static void on_eof(ssh_session session, ssh_channel ssh, void *user)
     (void)ssh;
     struct channel *channel = user;
     channel->eof_received = true;
+    channel->record->at.eof = mono_now();
     channel_queue(channel);
 }
 
@@ -44,108 +45,9 @@ static void on_close(ssh_session session, ssh_channel ssh, void *user)
     (void)ssh;
     struct channel *channel = user;
     channel->close_received = true;
+    channel->record->at.close = mono_now();
+    channel->record->close_without_eof = !channel->finished && !channel->eof_received;
     channel_queue(channel);
-}
-
-/* Common to all requests: counts, and says whether the connection may go on asking. */
-static bool request_welcome(struct channel *channel)
-{
-    counters_add(&channel->host->counters->requests, 1);
-    return channel->host->request_allowed(channel->host->data);
-}
-
-static int start_service(struct channel *channel, const char *kind, const char *words)
-{
-    if (!request_welcome(channel) || channel->service.kind != SERVICE_NONE || channel->finished) {
-        counters_add(&channel->host->counters->requests_refused, 1);
-        return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
-    }
-    struct service service;
-    if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
-        return 1;
-    }
-    if (service.misbehaviour != NULL) {
-        if (service.misbehaviour->refuse) {
-            service_free(&service);
-            counters_add(&channel->host->counters->requests_refused, 1);
-            return 1;
-        }
-        misbehave_arrived(service.misbehaviour, channel->streams[0].held_bytes + channel->streams[1].held_bytes,
-                          mono_now());
-        if (service.misbehaviour->rekey_every_bytes != 0) {
-            channel->host->rekeys_on_request = true;
-            channel->host->rekey_every(channel->host->data, service.misbehaviour->rekey_every_bytes);
-        }
-    }
-    channel->service = service;
-    echo_open_window(channel);
-    log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
-             log_str("words", words));
-    channel_queue(channel); /* what came before the request, or what is to be generated */
-    return 0;
-}
-
-static int on_shell(ssh_session session, ssh_channel ssh, void *user)
-{
-    (void)session;
-    (void)ssh;
-    return start_service(user, "shell", NULL);
-}
-
-static int on_exec(ssh_session session, ssh_channel ssh, const char *command, void *user)
-{
-    (void)session;
-    (void)ssh;
-    return start_service(user, "exec", command);
-}
-
-static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, void *user)
-{
-    (void)session;
-    (void)ssh;
-    return start_service(user, "subsystem", name);
-}
-
-static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int columns, int rows, int width, int height,
-                  void *user)
-{
-    (void)session;
-    (void)ssh;
-    (void)term;
-    (void)columns;
-    (void)rows;
-    (void)width;
-    (void)height;
-    return request_welcome(user) ? 0 : 1;
-}
-
-static int on_window_change(ssh_session session, ssh_channel ssh, int columns, int rows, int width, int height,
-                            void *user)
-{
-    (void)session;
-    (void)ssh;
-    (void)columns;
-    (void)rows;
-    (void)width;
-    (void)height;
-    return request_welcome(user) ? 0 : 1;
-}
-
-static int on_env(ssh_session session, ssh_channel ssh, const char *name, const char *value, void *user)
-{
-    (void)session;
-    (void)ssh;
-    (void)name;
-    (void)value;
-    return request_welcome(user) ? 0 : 1;
-}
-
-static void on_signal(ssh_session session, ssh_channel ssh, const char *name, void *user)
-{
-    (void)session;
-    (void)ssh;
-    (void)name;
-    (void)request_welcome(user);
 }
 
 /* ---- residue --------------------------------------------------------------------------------------------------- */
@@ -154,14 +56,17 @@ static void on_signal(ssh_session session, ssh_channel ssh, const char *name, vo
 static void finish(struct channel *channel)
 {
     channel->finished = true;
+    channel->record->finished = mono_now();
     channel->host->unclosed_count++;
     const struct misbehaviour *misbehaviour = channel->service.misbehaviour;
     if (misbehaviour != NULL && misbehaviour->exit_signal[0] != '\0') {
+        channel->record->killed = true;
         (void)ssh_channel_request_send_exit_signal(channel->ssh, misbehaviour->exit_signal, 0, "as you asked", "");
     } else if (channel->service.kind != SERVICE_NONE) {
         int status = channel->service.kind == SERVICE_COMPLAIN ? 2
                      : misbehaviour != NULL                    ? misbehaviour->exit_status
                                                                : 0;
+        channel->record->exit_status = (int16_t)status;
         (void)ssh_channel_request_send_exit_status(channel->ssh, status);
     }
     (void)ssh_channel_send_eof(channel->ssh);
@@ -212,6 +117,7 @@ static bool channel_drain(struct channel *channel)
         echo_discard(channel); /* what came before the request */
         break;
     case SERVICE_CHARGEN:
+    case SERVICE_REPORT:
     case SERVICE_COMPLAIN:
         echo_discard(channel);
         generated = echo_generate(channel);
@@ -288,18 +194,18 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
         .channel_data_function = echo_on_data,
         .channel_eof_function = on_eof,
         .channel_close_function = on_close,
-        .channel_shell_request_function = on_shell,
-        .channel_exec_request_function = on_exec,
-        .channel_subsystem_request_function = on_subsystem,
-        .channel_pty_request_function = on_pty,
-        .channel_pty_window_change_function = on_window_change,
-        .channel_env_request_function = on_env,
-        .channel_signal_function = on_signal,
     };
+    channel_take_requests(&channel->callbacks);
     ssh_callbacks_init(&channel->callbacks);
+    channel->record = record_channel(host->record, mono_now());
+    if (channel->record == NULL) {
+        free(channel);
+        return NULL;
+    }
     channel->ssh = ssh_channel_new(session);
     if (channel->ssh == NULL || ssh_set_channel_callbacks(channel->ssh, &channel->callbacks) != SSH_OK) {
         ssh_channel_free(channel->ssh);
+        record_channel_gone(host->record, channel->record);
         free(channel);
         return NULL;
     }
@@ -332,6 +238,7 @@ static void unlink_channel(struct channel *channel)
     host->open_count--;
     host->unclosed_count -= channel->finished ? 1 : 0;
     counters_sub(&host->counters->channels, 1);
+    record_channel_gone(host->record, channel->record);
 }
 
 void channel_destroy(struct channel *channel)

@@ -24,6 +24,7 @@
 #include "server/channel/service.h"
 #include "server/config.h"
 #include "server/figures/counters.h"
+#include "server/report/record.h"
 #include "sshecho/pump.h"
 
 /* What all channels of a connection share; lives in the connection. */
@@ -37,7 +38,10 @@ struct channel_host {
     void (*rekey_every)(void *data, uint64_t bytes);        /* test bench: re-key now and after so many bytes */
     void (*wake_after)(void *data, int64_t us);             /* test bench: a turn of the pump, at the latest then */
     bool (*request_allowed)(void *data); /* rate limit on requests; false after it has marked the end */
+    char *(*report)(void *data, bool for_people, bool terminal); /* on the connection so far; to be freed */
     void *data;
+    struct record *record;
+    const mono_time *turn_at;                   /* when this turn of the loop began */
     struct channel *first;                      /* all of them */
     struct channel *first_queued, *last_queued; /* those with residue, in the order in which they get their turn */
     unsigned open_count;
@@ -62,10 +66,12 @@ struct channel {
     struct ssh_channel_callbacks_struct callbacks;
     struct stream streams[2];
     struct service service;
-    uint32_t packet_bytes;  /* the largest packet it has sent: nobody says what its peer takes */
-    uint32_t portion_bytes; /* what it may still write before the others come */
-    bool queued;            /* has residue, or something to generate, or an end to carry out */
-    bool draining;          /* our own write is in progress: callbacks must not take bytes */
+    struct channel_record *record; /* what was observed; belongs to the connection's */
+    uint32_t packet_bytes;         /* the largest packet it has sent: nobody says what its peer takes */
+    uint32_t portion_bytes;        /* what it may still write before the others come */
+    bool queued;                   /* has residue, or something to generate, or an end to carry out */
+    bool draining;                 /* our own write is in progress: callbacks must not take bytes */
+    bool terminal;                 /* a pty-req came first */
     bool eof_received;
     bool close_received;
     bool exit_now; /* the test bench ends it before the client does */

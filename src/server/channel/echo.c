@@ -83,7 +83,9 @@ static uint64_t room_in_turn(const struct channel *channel)
 static uint32_t allowed(struct channel *channel, uint64_t want)
 {
     struct channel_host *host = channel->host;
-    uint64_t n = least(want, ssh_channel_window_size(channel->ssh));
+    uint32_t window = ssh_channel_window_size(channel->ssh);
+    record_window(&channel->record->window, window, want > 0);
+    uint64_t n = least(want, window);
     n = least(n, channel->portion_bytes);
     if (n == 0) {
         return 0;
@@ -120,7 +122,9 @@ static int64_t write_out(struct channel *channel, const void *data, uint32_t n, 
     }
     if (written > 0) {
         pump_note_written(host->pump, (size_t)written);
-        learn_packet_size(channel, (uint32_t)written, pump_packets_out(host->pump) - packets_before);
+        uint64_t packets = pump_packets_out(host->pump) - packets_before;
+        learn_packet_size(channel, (uint32_t)written, packets);
+        record_written(channel->record, (uint32_t)written, packets, is_stderr);
         channel->portion_bytes -= channel->portion_bytes == UINT32_MAX ? 0 : (uint32_t)written;
         host->bytes_out += (uint64_t)written;
         counters_add(&host->counters->bytes_out, (uint64_t)written);
@@ -140,6 +144,7 @@ int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
     uint32_t fresh = length - stream->echoed_bytes - stream->held_bytes;
     host->bytes_in += fresh;
     counters_add(&host->counters->bytes_in, fresh);
+    record_data(channel->record, fresh, is_stderr != 0, *host->turn_at);
     stream->held = (const uint8_t *)data + stream->echoed_bytes;
     stream->held_bytes = length - stream->echoed_bytes;
     if (length > overrun_limit() - other->held_bytes - other->echoed_bytes) {
@@ -150,7 +155,7 @@ int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         return 0; /* consuming would grant more window on a channel that we have closed */
     }
     if (channel->service.kind == SERVICE_DISCARD || channel->service.kind == SERVICE_CHARGEN ||
-        channel->service.kind == SERVICE_COMPLAIN) {
+        channel->service.kind == SERVICE_REPORT || channel->service.kind == SERVICE_COMPLAIN) {
         stream->held_bytes = stream->echoed_bytes = 0;
         return (int)length;
     }
@@ -275,9 +280,9 @@ void echo_open_window(struct channel *channel)
 bool echo_generate(struct channel *channel)
 {
     struct service *service = &channel->service;
-    bool complain = service->kind == SERVICE_COMPLAIN;
+    bool complain = service->kind == SERVICE_COMPLAIN, text = complain || service->kind == SERVICE_REPORT;
     for (;;) {
-        uint64_t left = complain ? strlen(service->complaint) - service->position_bytes : service->left_bytes;
+        uint64_t left = text ? strlen(service->text) - service->position_bytes : service->left_bytes;
         if (left == 0) {
             return true;
         }
@@ -285,8 +290,7 @@ bool echo_generate(struct channel *channel)
         if (n == 0) {
             return false;
         }
-        const char *from =
-            complain ? service->complaint + service->position_bytes : service_chargen_at(service->position_bytes);
+        const char *from = text ? service->text + service->position_bytes : service_chargen_at(service->position_bytes);
         channel->draining = true;
         int64_t written = write_out(channel, from, n, complain);
         channel->draining = false;
@@ -294,7 +298,7 @@ bool echo_generate(struct channel *channel)
             return written < 0;
         }
         service->position_bytes += (uint64_t)written;
-        if (!complain && service->left_bytes != UINT64_MAX) {
+        if (!text && service->left_bytes != UINT64_MAX) {
             service->left_bytes -= (uint64_t)written;
         }
     }

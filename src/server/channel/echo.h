@@ -25,7 +25,8 @@ void echo_open_window(struct channel *channel);
 void echo_held(struct channel *channel);
 /* Takes for echoed what is held: the bytes are not wanted back. */
 void echo_discard(struct channel *channel);
-/* RFC 864 on stdout, or a complaint on stderr, as far as this turn goes. Returns true when everything is out. */
+/* RFC 864 or a report on stdout, or a complaint on stderr, as far as this turn goes. Returns true when everything is
+ * out. */
 bool echo_generate(struct channel *channel);
 
 bool echo_is_complete(const struct channel *channel);

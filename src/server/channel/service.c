@@ -35,8 +35,8 @@ static int parse_bench(const char *words, struct service *out)
     if (misbehave_parse(words, out->misbehaviour, complaint, sizeof complaint) != 0) {
         service_free(out);
         out->kind = SERVICE_COMPLAIN;
-        out->complaint = strdup(complaint);
-        return out->complaint != NULL ? 0 : -1;
+        out->text = strdup(complaint);
+        return out->text != NULL ? 0 : -1;
     }
     return 0;
 }
@@ -60,9 +60,14 @@ int service_parse(const char *words, bool test_bench, struct service *out)
         out->left_bytes = UINT64_MAX;
         if (*argument != '\0' && !units_parse_size_bytes(argument, &out->left_bytes)) {
             out->kind = SERVICE_COMPLAIN;
-            out->complaint = strdup("chargen: usage: chargen [BYTES], e.g. chargen 10M\n");
-            return out->complaint != NULL ? 0 : -1;
+            out->text = strdup("chargen: usage: chargen [BYTES], e.g. chargen 10M\n");
+            return out->text != NULL ? 0 : -1;
         }
+        return 0;
+    }
+    if (strcmp(words, "report") == 0 || strcmp(words, "report text") == 0) {
+        out->kind = SERVICE_REPORT;
+        out->for_people = words[strlen("report")] != '\0';
         return 0;
     }
     return test_bench && misbehave_understands(words) ? parse_bench(words, out) : 0;
@@ -70,9 +75,19 @@ int service_parse(const char *words, bool test_bench, struct service *out)
 
 void service_free(struct service *service)
 {
-    free(service->complaint);
+    free(service->text);
     free(service->misbehaviour);
     *service = (struct service){.kind = SERVICE_NONE};
+}
+
+const char *service_name(const struct service *service)
+{
+    static const char *const names[] = {[SERVICE_ECHO] = "echo",
+                                        [SERVICE_DISCARD] = "discard",
+                                        [SERVICE_CHARGEN] = "chargen",
+                                        [SERVICE_REPORT] = "report",
+                                        [SERVICE_COMPLAIN] = "complaint"};
+    return service->misbehaviour != NULL ? "test-bench" : names[service->kind];
 }
 
 const char *service_chargen_at(uint64_t position_bytes)

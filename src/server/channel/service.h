@@ -2,8 +2,8 @@
  * service.h - room: what a channel does for its client.
  *
  * Turns the words of an exec or subsystem request into a service: everything is the echo, but for the reserved words
- * `discard` (RFC 863), `chargen [BYTES]` (RFC 864) and, where allowed, those of the test bench (misbehave.h). Pure;
- * nothing is ever executed.
+ * `discard` (RFC 863), `chargen [BYTES]` (RFC 864), `report [text]` and, where allowed, those of the test bench
+ * (misbehave.h). Pure; nothing is ever executed.
  */
 #ifndef SERVER_CHANNEL_SERVICE_H
 #define SERVER_CHANNEL_SERVICE_H
@@ -14,13 +14,14 @@
 
 #include "server/channel/misbehave.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_DISCARD, SERVICE_CHARGEN, SERVICE_COMPLAIN };
+enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_DISCARD, SERVICE_CHARGEN, SERVICE_REPORT, SERVICE_COMPLAIN };
 
 struct service {
     enum service_kind kind;
     uint64_t left_bytes;               /* CHARGEN: still to send; UINT64_MAX: for ever */
-    uint64_t position_bytes;           /* CHARGEN: sent so far; COMPLAIN: of the complaint */
-    char *complaint;                   /* COMPLAIN: goes to stderr, then exit-status 2 */
+    uint64_t position_bytes;           /* CHARGEN, REPORT, COMPLAIN: sent so far */
+    char *text;                        /* COMPLAIN: goes to stderr, then exit-status 2; REPORT: its owner fills it in */
+    bool for_people;                   /* REPORT: not JSON */
     struct misbehaviour *misbehaviour; /* ECHO that misbehaves, else NULL */
 };
 
@@ -28,6 +29,8 @@ struct service {
  * memory. End with service_free. */
 int service_parse(const char *words, bool test_bench, struct service *out);
 void service_free(struct service *service);
+/* For the log and reports; static. */
+const char *service_name(const struct service *service);
 
 /* The RFC 864 stream from `position`: returns a place from which at least SERVICE_CHUNK_BYTES can be read. */
 #define SERVICE_CHUNK_BYTES ((size_t)32 * 1024 - 10) /* one packet of libssh's, see echo.h */

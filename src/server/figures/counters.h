@@ -95,6 +95,7 @@ struct counters {
     _Atomic uint64_t wire_bytes_in, wire_bytes_out; /* of closed connections */
     _Atomic uint64_t accept_pauses;                 /* times accepting stopped for lack of fds or room */
     _Atomic uint64_t log_lines_lost;                /* that nobody took in time */
+    _Atomic uint64_t reports, reports_lost;         /* of report-file */
     struct counters_histogram handshake, turn;
 };
 

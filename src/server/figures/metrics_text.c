@@ -123,6 +123,9 @@ static void write_process(const struct scoreboard *board, const struct counters 
     one(out, "reloads_total", "counter", "Configurations taken over.", counters_get(&board->reloads));
     one(out, "reload_failures_total", "counter", "Configurations refused at a reload.",
         counters_get(&board->reload_failures));
+    one(out, "reports_total", "counter", "Reports on connections, for report-file.", counters_get(&total->reports));
+    one(out, "reports_lost_total", "counter", "Reports that report-file would not take.",
+        counters_get(&total->reports_lost));
     one(out, "log_lines_lost_total", "counter", "Log lines that nobody took in time.",
         counters_get(&board->log_lines_lost) + counters_get(&total->log_lines_lost));
     one(out, "start_time_seconds", "gauge", "Start of the master, Unix time.", counters_get(&board->started_unix_s));

@@ -17,6 +17,7 @@ static int failed(struct connection *c, _Atomic uint64_t *counter, const char *m
 {
     counters_add(counter, 1);
     c->failures++;
+    record_login(&c->record, method, RECORD_REFUSED);
     log_line(LOG_DEBUG, "login_failed", log_u64("conn", c->id), log_str("user", user), log_str("method", method),
              log_u64("failures", c->failures));
     if (c->failures >= c->set->config->auth_attempts) {
@@ -30,6 +31,7 @@ static int succeeded(struct connection *c, const char *method, const char *user)
     if (c->phase != PHASE_LOGIN) {
         return SSH_AUTH_DENIED; /* being closed */
     }
+    record_login(&c->record, method, RECORD_ACCEPTED);
     connection_logged_in(c, method, user);
     return SSH_AUTH_SUCCESS;
 }
@@ -43,6 +45,7 @@ static int on_none(ssh_session session, const char *user, void *data)
         return succeeded(c, "none", user);
     }
     if (c->requests_none++ == 0) {
+        record_login(&c->record, "none", RECORD_REFUSED);
         return SSH_AUTH_DENIED; /* RFC 4252, 5.2: how a client asks which methods there are */
     }
     return failed(c, &c->set->counters->login_failures_none, "none", user);
@@ -70,7 +73,9 @@ static int on_key(ssh_session session, const char *user, struct ssh_key_struct *
     if (ssh_key_type(key) == SSH_KEYTYPE_DSS) {
         right = false; /* its signatures are SHA-1: say so before the client makes one */
     }
+    record_login_key(&c->record, (int)ssh_key_type(key), state != SSH_PUBLICKEY_STATE_NONE);
     if (right && state == SSH_PUBLICKEY_STATE_NONE) {
+        record_login(&c->record, "publickey", RECORD_WOULD_DO);
         if (++c->probes > c->set->config->auth_attempts * PROBES_PER_ATTEMPT) {
             connection_close(c, REASON_AUTH_ATTEMPTS);
             return SSH_AUTH_DENIED;

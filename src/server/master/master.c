@@ -279,6 +279,7 @@ static int run_as_worker(struct master *m)
         listeners_close(&m->generation->listeners);
     }
     struct worker_setup setup = {.config = generation->config,
+                                 .report_fd = generation->report_fd,
                                  .credentials = generation->credentials,
                                  .keys = &generation->keys,
                                  .listeners = &m->generation->listeners,

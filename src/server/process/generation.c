@@ -7,6 +7,7 @@
 #include "server/identity/algorithms.h"
 #include "server/process/sandbox.h"
 #include "server/process/selftest.h"
+#include "server/report/report_file.h"
 #include "sshecho/log.h"
 
 struct generation *generation_adopt(struct config *config)
@@ -19,7 +20,7 @@ struct generation *generation_adopt(struct config *config)
     config->sandbox = true;
     config->ready_timeout_us = (uint64_t)20 * 1000000;
     generation->config = config;
-    generation->metrics_fd = -1;
+    generation->metrics_fd = generation->report_fd = -1;
     generation->adopted = true;
     return generation;
 }
@@ -35,7 +36,7 @@ struct generation *generation_create(struct config *config, const struct generat
         return NULL;
     }
     generation->config = config;
-    generation->metrics_fd = -1;
+    generation->metrics_fd = generation->report_fd = -1;
     if (sandbox_check(config, error) != 0 || algorithms_narrow(config, error) != 0 ||
         hostkeys_load(&generation->keys, config, previous != NULL ? &previous->keys : NULL, error) != 0) {
         goto bad;
@@ -74,6 +75,12 @@ int generation_open(struct generation *generation, const struct generation *prev
             return -1;
         }
     }
+    if (config->report_file != NULL) { /* anew with each generation: somebody may have moved the old one away */
+        generation->report_fd = report_file_make(config->report_file, error);
+        if (generation->report_fd < 0) {
+            return -1;
+        }
+    }
     return listeners_open(&generation->listeners, config, previous != NULL ? &previous->listeners : NULL, error);
 }
 
@@ -81,6 +88,10 @@ void generation_close(struct generation *generation)
 {
     listeners_close(&generation->listeners);
     generation_close_metrics(generation);
+    if (generation->report_fd >= 0) {
+        (void)close(generation->report_fd);
+        generation->report_fd = -1;
+    }
 }
 
 void generation_retire(struct generation *generation, const struct generation *keep)

@@ -19,6 +19,7 @@ struct generation {
     bool takes_forgeries; /* this libssh, with the first of the ciphers (selftest.h) */
     struct listeners listeners;
     int metrics_fd; /* -1: not asked for */
+    int report_fd;  /* the same */
     struct net_address metrics_asked;
     bool adopted; /* of the program before this one: it serves, but makes no workers */
 };

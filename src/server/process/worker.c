@@ -66,6 +66,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     uint64_t connections = counters_get(&w->counters->connections);
     acceptor_tick(&w->acceptor, mono_now());
     log_flush();
+    report_file_look(&w->set.reports);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
     w->most_connections = connections > w->most_connections ? connections : w->most_connections;
     if (w->most_connections >= CROWD && connections < w->most_connections / 2) {
@@ -81,7 +82,7 @@ static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
     (void)loop;
     (void)revents;
     struct worker *w = check->data;
-    w->turn_began = mono_now();
+    w->turn_began = w->set.turn_at = mono_now();
     counters_set(&w->counters->heartbeat_ns, (uint64_t)w->turn_began.ns);
 }
 
@@ -223,6 +224,7 @@ int worker_run(const struct worker_setup *setup)
         goto out;
     }
     w->set.host_keys = w->host_keys;
+    report_file_begin(&w->set.reports, setup->report_fd, w->counters);
     w->set.closed = on_connection_closed;
     w->set.data = w;
     start_watchers(w);
@@ -242,6 +244,7 @@ int worker_run(const struct worker_setup *setup)
     log_line(LOG_DEBUG, "crypto_served", log_u64("slot", setup->slot), log_u64("draws", served.draws),
              log_u64("draws_refused", served.draws_refused), log_u64("host_keys", served.host_keys),
              log_u64("ephemeral_keys", served.ephemeral_keys));
+    report_file_end(&w->set.reports);
     log_finish(LOG_FINISH_US);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
     status = 0;

@@ -22,6 +22,7 @@ struct worker_setup {
     const struct hostkeys *keys;
     const struct listeners *listeners;
     struct scoreboard *board;
+    int report_fd; /* -1: no reports are wanted */
     unsigned slot;
     unsigned siblings; /* workers of this generation, itself included */
     uint64_t fd_limit;

@@ -13,6 +13,7 @@
 #include "server/login/login.h"
 #include "server/session/agreement.h"
 #include "server/session/farewell.h"
+#include "server/session/reporting.h"
 #include "sshecho/log.h"
 
 /* The one setter. Returns false, and changes nothing, for a transition that cannot be. */
@@ -66,11 +67,13 @@ static void on_expired(void *data, enum close_reason reason)
 static void on_status(void *user, float status)
 {
     struct connection *c = user;
+    record_progress(&c->record, status);
     if (status >= 0.45F && c->phase == PHASE_BANNER) {
         (void)set_phase(c, PHASE_KEX);
     }
     if (c->phase == PHASE_OPEN && status < 0.95F && !c->deadline.rekeying) {
         deadline_rekeying(&c->deadline, true, mono_now());
+        record_rekey_begins(&c->record, mono_now());
     }
     if (status < 0.95F) {
         return;
@@ -79,6 +82,7 @@ static void on_status(void *user, float status)
     if (c->phase == PHASE_KEX) {
         rekey_first_keys(&c->rekey, bytes_in, bytes_out, mono_now());
         c->kex_us = mono_us_between(c->accepted_at, mono_now());
+        c->record.keys_at = mono_now();
         counters_add(&c->set->counters->handshakes, 1);
         counters_observe(&c->set->counters->handshake, counters_handshake_bounds_us, (uint64_t)c->kex_us);
         (void)set_phase(c, PHASE_LOGIN);
@@ -86,9 +90,11 @@ static void on_status(void *user, float status)
         deadline_rekeying(&c->deadline, false, mono_now());
         disturb_after_rekey(&c->disturb);
         counters_add(&c->set->counters->rekeys, 1);
+        uint64_t in = bytes_in - c->rekey.bytes_in_mark, out = bytes_out - c->rekey.bytes_out_mark;
         if (!rekey_done(&c->rekey, bytes_in, bytes_out, mono_now())) {
             connection_close(c, REASON_RATE);
         }
+        record_rekey_done(&c->record, c->rekey.ours, in, out, mono_now());
     }
 }
 
@@ -138,6 +144,45 @@ static void on_wake_wanted(void *data, int64_t us)
 {
     struct connection *c = data;
     disturb_wake_after(&c->disturb, us);
+}
+
+/* What its end, or a report, tells of a connection. */
+static struct farewell facts_of(struct connection *c)
+{
+    return (struct farewell){.session = c->pump.session,
+                             .id = c->id,
+                             .peer = &c->peer,
+                             .reason = c->reason,
+                             .phase = c->phase == PHASE_CLOSING ? c->phase_before_close : c->phase,
+                             .accepted_at = c->accepted_at,
+                             .kex_us = c->kex_us,
+                             .login_us = c->login_us,
+                             .channels = &c->host,
+                             .rekeys = c->rekey.count,
+                             .user = c->user,
+                             .method = c->method,
+                             .client_version = c->client_version,
+                             .disagreement = c->disagreement};
+}
+
+static struct reporting about(struct connection *c)
+{
+    return (struct reporting){.record = &c->record,
+                              .pump = &c->pump,
+                              .rekey = &c->rekey,
+                              .host_keys = c->set->host_keys,
+                              .compression = c->set->config->compression,
+                              .over = c->phase == PHASE_CLOSING,
+                              .left = c->left};
+}
+
+static char *on_report_wanted(void *data, bool for_people, bool terminal)
+{
+    struct connection *c = data;
+    struct farewell facts = facts_of(c);
+    struct reporting reporting = about(c);
+    c->record.wanted = true;
+    return for_people ? reporting_text(&facts, &reporting, terminal) : reporting_json(&facts, &reporting);
 }
 
 static bool on_request_allowed(void *data)
@@ -246,6 +291,9 @@ static void on_settled(struct pump *pump, void *data)
 {
     struct connection *c = data;
     acknowledge(c);
+    if (c->phase == PHASE_OPEN) {
+        record_turned(&c->record, pump_wire_in(pump), pump->payload.in_packets, c->turn_in_mark);
+    }
     if (c->phase != PHASE_CLOSING) {
         report_memory(c);
         deadline_turned(&c->deadline, pump_wire_in(pump), pump_wire_out(pump), something_waits(c));
@@ -265,6 +313,7 @@ static void on_dead(struct pump *pump, void *data)
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
     }
+    c->left = c->phase != PHASE_CLOSING && reason != REASON_PROTOCOL;
     connection_close(c, reason);
 }
 
@@ -289,6 +338,7 @@ static size_t on_arrived(struct pump *pump, void *data, const uint8_t *bytes, si
     if (state == KEXINIT_MORE) {
         return size;
     }
+    record_arrived(&c->record, &c->kexinit);
     if (state == KEXINIT_COMPLETE &&
         !agreement_possible(&c->kexinit, c->set->config, c->set->host_keys, text, sizeof text)) {
         c->disagreement = strdup(text);
@@ -352,6 +402,9 @@ static void begin_session(struct connection *c, ssh_session session)
                                     .rekey_every = on_rekey_wanted,
                                     .wake_after = on_wake_wanted,
                                     .request_allowed = on_request_allowed,
+                                    .report = on_report_wanted,
+                                    .record = &c->record,
+                                    .turn_at = &c->set->turn_at,
                                     .data = c};
     token_bucket_init(&c->opens, config->channel_open_rate, 1);
     token_bucket_init(&c->requests, config->request_rate, 1);
@@ -405,6 +458,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     c->peer = *peer;
     c->source = net_source_key(peer);
     c->accepted_at = mono_now();
+    record_begin(&c->record, c->accepted_at, report_file_is_open(&set->reports));
     c->kex_us = c->login_us = -1;
     counters_set(&set->counters->last_source, c->source);
     if (pump_open(&c->pump, set->loop, session, fd, &pump_owner, c) != 0) {
@@ -439,21 +493,13 @@ void connection_destroy(struct connection *c)
     counters_add(&set->counters->wire_bytes_out, pump_wire_out(&c->pump));
     counters_sub(&set->counters->held_bytes, c->held_reported);
     counters_sub(&set->counters->pending_bytes, c->pending_reported);
+    struct farewell facts = facts_of(c);
     if (log_enabled(LOG_INFO)) {
-        farewell_log(&(struct farewell){.session = c->pump.session,
-                                        .id = c->id,
-                                        .peer = &c->peer,
-                                        .reason = c->reason,
-                                        .phase = c->phase_before_close,
-                                        .accepted_at = c->accepted_at,
-                                        .kex_us = c->kex_us,
-                                        .login_us = c->login_us,
-                                        .channels = &c->host,
-                                        .rekeys = c->rekey.count,
-                                        .user = c->user,
-                                        .method = c->method,
-                                        .client_version = c->client_version,
-                                        .disagreement = c->disagreement});
+        farewell_log(&facts);
+    }
+    if (report_file_is_open(&set->reports)) {
+        struct reporting reporting = about(c);
+        report_file_write(&set->reports, reporting_json(&facts, &reporting));
     }
     login_forget(c);
     channels_destroy_all(&c->host);
@@ -478,5 +524,6 @@ void connection_destroy(struct connection *c)
     free(c->client_version);
     free(c->disagreement);
     kexinit_end(&c->kexinit);
+    record_end(&c->record);
     free(c);
 }

@@ -18,6 +18,8 @@
 #include "server/figures/scoreboard.h"
 #include "server/login/credentials.h"
 #include "server/login/password_check.h"
+#include "server/report/record.h"
+#include "server/report/report_file.h"
 #include "server/session/deadline.h"
 #include "server/session/disturb.h"
 #include "server/session/phase.h"
@@ -39,6 +41,8 @@ struct connection_set {
     ssh_bind bind;
     struct password_checks password_checks; /* set up by the worker, whose process it belongs to */
     const char *host_keys;                  /* host key algorithms on offer */
+    struct report_file reports;             /* the same */
+    mono_time turn_at;                      /* when the loop began this turn; the worker sets it */
     struct connection *first;
     struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;
@@ -60,6 +64,7 @@ struct connection {
     struct deadline deadline;
     struct rekey rekey;
     struct disturb disturb;
+    struct record record; /* for its report */
     struct net_address peer;
     uint64_t id, source;
     bool source_counted; /* the table of sources had room for it */
@@ -75,6 +80,7 @@ struct connection {
     bool heard;             /* a callback of ours knows the request that libssh is working on */
     struct token_bucket opens, requests;
     bool no_farewell;   /* a reset says nothing */
+    bool left;          /* the client has ended TCP, or said so */
     const char *method; /* that logged in; static */
     char *user;
     struct password_check password_check;

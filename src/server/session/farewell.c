@@ -10,23 +10,31 @@ static bool takes_no_data(ssh_session session)
     return strcmp(ssh_get_error(session), "PRNG error") == 0;
 }
 
+const char *farewell_error(const struct farewell *farewell)
+{
+    const char *error = ssh_get_error(farewell->session);
+    if (farewell->reason != REASON_PROTOCOL && farewell->reason != REASON_RESET) {
+        return "";
+    }
+    if (takes_no_data(farewell->session)) {
+        return "a channel whose packets may have no data: maximum packet size 10, which libssh 0.10 cannot serve";
+    }
+    if (farewell->disagreement != NULL) {
+        return farewell->disagreement;
+    }
+    if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
+        /* libssh closes the socket and then complains about that instead of the cause */
+        return "refused by libssh: malformed message, or no algorithm in common";
+    }
+    return error;
+}
+
 void farewell_log(const struct farewell *farewell)
 {
     ssh_session session = farewell->session;
     const struct channel_host *channels = farewell->channels;
-    const char *error = ssh_get_error(session);
     const char *banner = farewell->client_version != NULL ? farewell->client_version : ssh_get_clientbanner(session);
     char text[NET_ADDRESS_TEXT_MAX];
-    bool failed = farewell->reason == REASON_PROTOCOL || farewell->reason == REASON_RESET;
-    if (farewell->disagreement != NULL) {
-        error = farewell->disagreement;
-    } else if (farewell->reason == REASON_PROTOCOL && strncmp(error, "Socket error", 12) == 0) {
-        /* libssh closes the socket and then complains about that instead of the cause */
-        error = "refused by libssh: malformed message, or no algorithm in common";
-    }
-    if (takes_no_data(session)) {
-        error = "a channel whose packets may have no data: maximum packet size 10, which libssh 0.10 cannot serve";
-    }
     log_line(LOG_INFO, "close", log_u64("conn", farewell->id),
              log_str("peer", net_print(farewell->peer, text, sizeof text)),
              log_str("reason", counters_close_name(farewell->reason)), log_str("phase", phase_name(farewell->phase)),
@@ -38,7 +46,7 @@ void farewell_log(const struct farewell *farewell)
              log_u64("rekeys", farewell->rekeys), log_str("user", farewell->user), log_str("method", farewell->method),
              log_str("client", banner), log_str("kex", ssh_get_kex_algo(session)),
              log_str("cipher", ssh_get_cipher_in(session)), log_str("mac", ssh_get_hmac_in(session)),
-             log_str("error", failed ? error : ""));
+             log_str("error", farewell_error(farewell)));
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */

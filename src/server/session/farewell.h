@@ -31,6 +31,8 @@ struct farewell {
     const char *disagreement;                   /* why there is nothing in common, or NULL */
 };
 
+/* What went wrong, in a sentence; empty where nothing did. */
+const char *farewell_error(const struct farewell *farewell);
 /* Before anything of the connection is taken apart. */
 void farewell_log(const struct farewell *farewell);
 /* After its channels are gone. Says nothing to a client that has disconnected by itself, or is gone. */

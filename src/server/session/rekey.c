@@ -41,6 +41,7 @@ void rekey_first_keys(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out
 bool rekey_done(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now)
 {
     bool ours = was_due(rekey, bytes_in, bytes_out, now);
+    rekey->ours = ours;
     rekey->count++;
     rekey_first_keys(rekey, bytes_in, bytes_out, now);
     return ours || token_bucket_take(&rekey->clients, now);

@@ -20,6 +20,7 @@ struct rekey {
     mono_time keys_at;
     struct token_bucket clients;
     uint64_t count;
+    bool ours;   /* the last one was */
     bool forced; /* the next one is ours, whatever the counts say */
 };
 

@@ -1,0 +1,147 @@
+/* Inside the room of channel.h: what a client may ask of a channel. Callbacks of libssh; they return 0 for yes. */
+#include "server/channel/channel_parts.h"
+
+#include "server/channel/echo.h"
+#include "sshecho/log.h"
+
+/* Common to all requests: counts, and says whether the connection may go on asking. */
+static bool request_welcome(struct channel *channel)
+{
+    counters_add(&channel->host->counters->requests, 1);
+    return channel->host->request_allowed(channel->host->data);
+}
+
+/* For those that are granted as long as the connection may ask. */
+static int grant(struct channel *channel, enum record_request kind)
+{
+    bool granted = request_welcome(channel);
+    record_request(channel->host->record, channel->record, kind, granted);
+    return granted ? 0 : 1;
+}
+
+static int start_service(struct channel *channel, const char *kind, const char *words)
+{
+    if (!request_welcome(channel) || channel->service.kind != SERVICE_NONE || channel->finished) {
+        counters_add(&channel->host->counters->requests_refused, 1);
+        return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
+    }
+    struct service service;
+    if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
+        return 1;
+    }
+    if (service.misbehaviour != NULL) {
+        if (service.misbehaviour->refuse) {
+            service_free(&service);
+            counters_add(&channel->host->counters->requests_refused, 1);
+            return 1;
+        }
+        misbehave_arrived(service.misbehaviour, channel->streams[0].held_bytes + channel->streams[1].held_bytes,
+                          mono_now());
+        if (service.misbehaviour->rekey_every_bytes != 0) {
+            channel->host->rekeys_on_request = true;
+            channel->host->rekey_every(channel->host->data, service.misbehaviour->rekey_every_bytes);
+        }
+    }
+    channel->record->service = service_name(&service);
+    if (service.kind == SERVICE_REPORT) {
+        service.text = channel->host->report(channel->host->data, service.for_people, channel->terminal);
+        if (service.text == NULL) {
+            return 1;
+        }
+    }
+    channel->service = service;
+    echo_open_window(channel);
+    log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
+             log_str("words", words));
+    channel_queue(channel); /* what came before the request, or what is to be generated */
+    return 0;
+}
+
+/* What was asked for is told before what came of it: a report may be the answer. */
+static int ask_service(struct channel *channel, enum record_request kind, const char *words)
+{
+    record_window(&channel->record->window, ssh_channel_window_size(channel->ssh), false);
+    unsigned number = channel->record->requests;
+    record_request(channel->host->record, channel->record, kind, true);
+    int rc = start_service(channel, record_request_names[kind], words);
+    if (rc != 0) {
+        record_refused(channel->record, number);
+    }
+    return rc;
+}
+
+static int on_shell(ssh_session session, ssh_channel ssh, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return ask_service(user, RECORD_SHELL, NULL);
+}
+
+static int on_exec(ssh_session session, ssh_channel ssh, const char *command, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return ask_service(user, RECORD_EXEC, command);
+}
+
+static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, void *user)
+{
+    (void)session;
+    (void)ssh;
+    return ask_service(user, RECORD_SUBSYSTEM, name);
+}
+
+static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int columns, int rows, int width, int height,
+                  void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)term;
+    (void)columns;
+    (void)rows;
+    (void)width;
+    (void)height;
+    struct channel *channel = user;
+    channel->terminal = channel->terminal || channel->service.kind == SERVICE_NONE;
+    return grant(channel, RECORD_PTY);
+}
+
+static int on_window_change(ssh_session session, ssh_channel ssh, int columns, int rows, int width, int height,
+                            void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)columns;
+    (void)rows;
+    (void)width;
+    (void)height;
+    return grant(user, RECORD_WINDOW_CHANGE);
+}
+
+static int on_env(ssh_session session, ssh_channel ssh, const char *name, const char *value, void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)name;
+    (void)value;
+    return grant(user, RECORD_ENV);
+}
+
+static void on_signal(ssh_session session, ssh_channel ssh, const char *name, void *user)
+{
+    (void)session;
+    (void)ssh;
+    (void)name;
+    (void)grant(user, RECORD_SIGNAL);
+}
+
+void channel_take_requests(struct ssh_channel_callbacks_struct *callbacks)
+{
+    callbacks->channel_shell_request_function = on_shell;
+    callbacks->channel_exec_request_function = on_exec;
+    callbacks->channel_subsystem_request_function = on_subsystem;
+    callbacks->channel_pty_request_function = on_pty;
+    callbacks->channel_pty_window_change_function = on_window_change;
+    callbacks->channel_env_request_function = on_env;
+    callbacks->channel_signal_function = on_signal;
+}
