@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load/campaign/campaign.h"
 #include "load/pictures/pictures.h"
 #include "load/tools/tools.h"
 
@@ -23,6 +24,7 @@ static const struct {
     {"merge", &merge_option_table, merge_run, "at least one result"},
     {"plot", &plot_option_table, plot_run, "at least one result"},
     {"ab", &ab_option_table, NULL, NULL},
+    {"find", &find_option_table, NULL, NULL},
     {"report", &page_option_table, page_run, "at least one result"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -51,8 +53,8 @@ int commands_run(int argc, char **argv)
         which++;
     }
     const struct option_table *table = commands[which].table;
-    if (commands[which].run == NULL) {
-        return ab_run(argc, argv);
+    if (table == &ab_option_table || table == &find_option_table) { /* most of their words are a run's */
+        return table == &ab_option_table ? ab_run(argc, argv) : find_run(argc, argv);
     }
     union values values = {0};
     struct option_state given = {0};

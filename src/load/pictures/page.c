@@ -202,6 +202,22 @@ static void put_facts(const struct page *page, size_t index)
     (void)fputs("</section>\n", page->out);
 }
 
+static int put_runs(struct page *page)
+{
+    for (size_t i = 0; i < page->count; i++) {
+        put_verdict(page, i);
+    }
+    put_summary(page);
+    if (page_pictures(page) != 0) {
+        return -1;
+    }
+    put_handshakes(page);
+    for (size_t i = 0; i < page->count; i++) {
+        put_facts(page, i);
+    }
+    return 0;
+}
+
 static int put_page(struct page *page, const char *title)
 {
     (void)fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -213,16 +229,8 @@ static int put_page(struct page *page, const char *title)
     (void)fprintf(page->out, "</title>\n%s</head><body><main>\n<h1>", style);
     page_text(page, title);
     (void)fputs("</h1>\n", page->out);
-    for (size_t i = 0; i < page->count; i++) {
-        put_verdict(page, i);
-    }
-    put_summary(page);
-    if (page_pictures(page) != 0) {
+    if (page->find != NULL ? page_find(page) != 0 : put_runs(page) != 0) {
         return -1;
-    }
-    put_handshakes(page);
-    for (size_t i = 0; i < page->count; i++) {
-        put_facts(page, i);
     }
     (void)fputs("</main></body></html>\n", page->out);
     return 0;
@@ -265,6 +273,13 @@ int page_run(const void *values, const struct string_list *files)
         return tools_complain(TOOLS_USAGE, "report: -o must name the page to write");
     }
     struct result *results = NULL;
+    json_t *find = files->count == 1 ? page_find_load(files->items[0]) : NULL;
+    if (find != NULL) {
+        struct page page = {.find = find};
+        int code = write_page(&page, options);
+        json_decref(find);
+        return code;
+    }
     int code = tools_load(files, "report", &results);
     char(*names)[128] = code == TOOLS_OK ? calloc(files->count, sizeof *names) : NULL;
     if (code == TOOLS_OK && names == NULL) {

@@ -1,5 +1,6 @@
 /*
- * page_internal.h - inside the room of pictures.h: what page.c and page_pictures.c share of `sshload report`.
+ * page_internal.h - inside the room of pictures.h: what page.c, page_find.c and page_pictures.c share of `sshload
+ * report`.
  *
  * Everything writes to page->out; text becomes text, never markup.
  */
@@ -14,6 +15,7 @@ struct page {
     const struct result *results;
     char (*names)[128]; /* one a result */
     size_t count;
+    json_t *find; /* the answer of a find, instead of results */
     FILE *out;
 };
 
@@ -26,6 +28,11 @@ void page_table(const struct page *page, const char *caption, const char *const 
 void page_end_table(const struct page *page);
 /* A table of percentiles, a row a run. */
 void page_percentiles(const struct page *page, enum tally_histogram which, const char *caption);
+
+/* page_find.c: the answer of a find. 0, or -1 for one that is out of all measure, or out of memory. */
+int page_find(const struct page *page);
+/* The document if the file holds such an answer, else NULL. */
+json_t *page_find_load(const char *path);
 
 /* The curves, each with its table. 0, or -1 out of memory. */
 int page_pictures(const struct page *page);

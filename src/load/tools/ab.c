@@ -3,6 +3,7 @@
 #include "load/tools/sets.h"
 #include "load/tools/spawn.h"
 #include "load/tools/tools.h"
+#include "load/tools/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,64 +45,15 @@ const struct option_table ab_option_table = {
              "       sshload ab -n N --a 'OPTIONS' --b 'OPTIONS' [OPTION OF A RUN]... TARGET...",
 };
 
-/* ---- the command line: some words are ours, the others a run's ---- */
-
-struct words {
-    char **items;
-    size_t count;
-};
-
-static bool is_ours(const char *word, bool *takes_value)
-{
-    *takes_value = strcmp(word, "-n") == 0;
-    if (*takes_value) {
-        return true;
-    }
-    for (size_t i = 0; i < ab_option_table.count; i++) {
-        size_t length = strlen(specs[i].name);
-        if (strncmp(word, "--", 2) == 0 && strncmp(word + 2, specs[i].name, length) == 0 &&
-            (word[2 + length] == '\0' || word[2 + length] == '=')) {
-            *takes_value = specs[i].type != OPTION_BOOL && word[2 + length] == '\0';
-            return true;
-        }
-    }
-    return strcmp(word, "-h") == 0;
-}
-
-static void sort_words(int argc, char **argv, struct words *ours, struct words *runs)
-{
-    ours->items[ours->count++] = argv[0];
-    for (int i = 1; i < argc; i++) {
-        bool takes_value = false;
-        if (!is_ours(argv[i], &takes_value)) {
-            runs->items[runs->count++] = argv[i];
-            continue;
-        }
-        ours->items[ours->count++] = argv[i];
-        if (takes_value && i + 1 < argc) {
-            ours->items[ours->count++] = argv[++i];
-        }
-    }
-}
-
 /* The targets among the words of a run, which is checked on the way. */
 static int find_targets(const struct words *runs, struct string_list *targets)
 {
-    struct load_options options = {0};
-    struct option_state given = {0};
+    struct load_options options;
+    struct option_state given;
     struct option_error error = {.text = ""};
-    char **argv = calloc(runs->count + 2, sizeof *argv);
-    int code = TOOLS_WRONG;
-    if (argv != NULL) {
-        memcpy(argv + 1, runs->items, runs->count * sizeof *argv);
-        code = options_init(&load_option_table, &options, &given, &error) != 0 ||
-                       options_parse_arguments(&load_option_table, &options, &given, (int)runs->count + 1, argv,
-                                               targets, &error) != 0
-                   ? tools_complain(TOOLS_USAGE, error.text)
-                   : TOOLS_OK;
-        options_free(&load_option_table, &options, &given);
-    }
-    free(argv);
+    int code = words_read_run(runs, &options, &given, targets, &error) != 0 ? tools_complain(TOOLS_USAGE, error.text)
+                                                                            : TOOLS_OK;
+    options_free(&load_option_table, &options, &given);
     return code;
 }
 
@@ -283,29 +235,27 @@ int ab_run(int argc, char **argv)
     struct option_error error = {.text = ""};
     struct string_list rest = {0};
     struct string_list targets = {0};
-    struct words ours = {calloc((size_t)argc + 1, sizeof(char *)), 0};
-    struct words runs = {calloc((size_t)argc + 1, sizeof(char *)), 0};
+    struct words_line line;
     int code;
-    if (ours.items == NULL || runs.items == NULL) {
+    if (words_sort(&ab_option_table, argc, argv, &line) != 0) {
         code = tools_complain(TOOLS_WRONG, "out of memory");
         goto out;
     }
-    sort_words(argc, argv, &ours, &runs);
     if (options_init(&ab_option_table, &options, &given, &error) != 0 ||
-        options_parse_arguments(&ab_option_table, &options, &given, (int)ours.count, ours.items, &rest, &error) != 0) {
+        options_parse_arguments(&ab_option_table, &options, &given, (int)line.ours.count, line.ours.items, &rest,
+                                &error) != 0) {
         code = tools_complain(TOOLS_USAGE, error.text);
     } else if (options.help) {
         options_print_help(&ab_option_table, stdout);
         code = TOOLS_OK;
-    } else if ((code = find_targets(&runs, &targets)) == TOOLS_OK) {
-        code = alternate(&options, &runs, &targets);
+    } else if ((code = find_targets(&line.runs, &targets)) == TOOLS_OK) {
+        code = alternate(&options, &line.runs, &targets);
     }
     options_free(&ab_option_table, &options, &given);
 out:
     free(rest.items);
     free(targets.items);
-    free(ours.items);
-    free(runs.items);
+    words_free(&line);
     return code;
 }
 
