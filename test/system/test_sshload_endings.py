@@ -123,7 +123,9 @@ def test_a_day_of_work_for_a_dead_server_is_counted_at_once(tmp_path, mode):
         began = time.monotonic()
         started[1].send_signal(signal.SIGINT)
         outcome = finish_load(started, 15)
-        assert 0 < outcome.summary["started"] == outcome.summary["failed"] < 100_000, outcome
+        summary = outcome.summary
+        assert 0 < summary["failed"] < summary["unfinished"] < 200_000, outcome
+        assert summary["unfinished"] == summary["censored"] == outcome.result["latency_us"]["count"], outcome
     else:
         began = time.monotonic()
         outcome = finish_load(started, 60)

@@ -44,6 +44,27 @@ def test_connections_that_find_no_slot(server, tmp_path):
     assert verdict(outcome)["backlog"] > 50, outcome
 
 
+def test_connections_that_find_no_slot_in_the_end_either(server, tmp_path):
+    """They count among the latencies as long as they have waited, as the messages of a busy channel do."""
+    options = ["-m", "connect", "-c", 2, "-t", 2, "-r", 200, "-d", "1s", "--drain-timeout", "300ms"]
+    outcome = load(tmp_path, *options, "--request", "exec:echo delay=100ms", target=server)
+    summary, latency = outcome.summary, outcome.result["latency_us"]
+    assert outcome.code == 1 and outcome.errors == {} and summary["failed"] == 0, outcome
+    assert summary["started"] == summary["ok"] + summary["unfinished"] == 200, outcome
+    assert summary["censored"] == summary["unfinished"] > 100 and latency["count"] == 200, outcome
+    assert latency["max"] > 1_000_000 and latency["p50"] > 400_000 and latency["mean"] > 400_000, outcome
+    assert f"{summary['unfinished']} of them counted as long as they had waited" in outcome.report, outcome
+    assert not verdict(outcome)["sustained"]
+
+
+def test_connections_that_find_a_slot_late_are_late_and_not_lost(server, tmp_path):
+    """What was due when the measured time was over is done in the drain, as it is for messages."""
+    options = ["-m", "connect", "-c", 1, "-r", 20, "-d", "1s", "--request", "exec:echo delay=100ms"]
+    outcome = load(tmp_path, *options, "--drain-timeout", "20s", target=server)
+    assert outcome.summary["started"] == outcome.summary["ok"] == 20 and outcome.errors == {}, outcome
+    assert verdict(outcome)["backlog"] > 5 and outcome.result["latency_us"]["max"] > 800_000, outcome
+
+
 def test_a_far_server_is_not_an_overloaded_one(server, tmp_path):
     """A quarter of the load is on its way at any time, and stays a quarter."""
     options = ["-c", 2, "-r", 100, "-d", "2s", "--pipeline", 100, "--request", "exec:echo delay=500ms"]

@@ -310,8 +310,9 @@ void traffic_end(struct traffic *traffic, bool stopped)
         traffic_issue_due(traffic); /* what was due and not begun is late, not lost */
     }
     traffic->flows = false;
+    traffic->catches_up = traffic_options(traffic)->mode == MODE_CONNECT && traffic->open;
     ev_idle_stop(traffic->shared.loop, &traffic->spin);
-    for (uint64_t i = 0; i < traffic->client_count; i++) {
+    for (uint64_t i = 0; !traffic->catches_up && i < traffic->client_count; i++) {
         ev_timer_stop(traffic->shared.loop, &traffic->clients[i].restart);
     }
     if (times->measure_from_ns == INT64_MAX) {
@@ -321,7 +322,11 @@ void traffic_end(struct traffic *traffic, bool stopped)
         times->measure_to_ns = now_ns > times->measure_from_ns ? now_ns : times->measure_from_ns;
     }
     uint64_t missing = 0;
-    if (!stopped) {
+    uint64_t waiting = 0;
+    if (traffic->catches_up) {
+        schedule_cut(&traffic->schedule, traffic->gate_ns > 0 ? (now_ns - traffic->gate_ns) / NS_PER_US : 0);
+        waiting = schedule_left(&traffic->schedule);
+    } else if (!stopped) {
         missing = traffic->remaining + schedule_abandon(&traffic->schedule, INT64_MAX);
     } else if (traffic->gate_ns > 0) { /* the user took the rest back */
         missing = schedule_abandon(&traffic->schedule, (now_ns - traffic->gate_ns) / NS_PER_US);
@@ -331,7 +336,7 @@ void traffic_end(struct traffic *traffic, bool stopped)
     tally->slice_count = traffic->shared.settings->rate.slices > 1 ? traffic->shared.settings->rate.slices : 0;
     tally->ok_in_time = tally->ok;
     tally->backlog = tally->started - tally->ok - tally->failed - tally->timed_out - tally->unfinished +
-                     (tally->rated ? missing : 0);
+                     (tally->rated ? missing + waiting : 0);
     tally->started += missing;
     tally->failed += missing;
     fault_note(&tally->faults, FAULT_NOT_ISSUED, missing, "work was left when the measurement ended");

@@ -32,6 +32,7 @@ struct traffic {
     int64_t next_due_ns; /* INT64_MAX: none is known */
     bool open;           /* an open loop */
     bool flows;          /* between traffic_begin and traffic_end */
+    bool catches_up;     /* after traffic_end: connections that were due and found no slot are still begun */
     bool by_count;       /* the measured time ends by count, and has not yet */
     int64_t gate_ns;
     uint64_t remaining; /* closed loop with a count */
@@ -56,9 +57,14 @@ void traffic_connect(struct traffic *traffic, uint64_t index, int64_t due_ns);
 void traffic_skip(struct traffic *traffic, uint64_t clients);
 /* The gate opened at gate_ns: traffic may flow. */
 void traffic_begin(struct traffic *traffic, int64_t gate_ns);
-/* Nothing new is begun from now on. What is left of the work counts as failed; when the user ended the run
- * (`stopped`), only what was due by then. */
+/* Nothing new falls due from now on. What is left of the work counts as failed; when the user ended the run
+ * (`stopped`), only what was due by then. What was due and waits, in a channel's queue or for a slot of connect mode,
+ * is late and not lost: it may still be done. */
 void traffic_end(struct traffic *traffic, bool stopped);
+/* Whether connections that were due still wait for a slot. */
+bool traffic_has_backlog(const struct traffic *traffic);
+/* They are given up: unfinished, after a wait that the latencies hold. */
+void traffic_give_up_backlog(struct traffic *traffic, int64_t now_ns);
 /* Looks at deadlines; to be called every now and then. */
 void traffic_look(struct traffic *traffic, int64_t now_ns);
 /* Whether nobody is left, or will come, who could do anything. */

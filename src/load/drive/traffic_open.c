@@ -54,7 +54,7 @@ static void arm(struct traffic *traffic, int64_t at_ns)
 void traffic_issue_due(struct traffic *traffic)
 {
     struct schedule_operation operation;
-    while (traffic->flows && schedule_peek(&traffic->schedule, &operation)) {
+    while ((traffic->flows || traffic->catches_up) && schedule_peek(&traffic->schedule, &operation)) {
         int64_t due_ns = traffic->gate_ns + operation.due_us * NS_PER_US;
         int64_t now_ns = mono_now().ns;
         if (due_ns > now_ns) {
@@ -78,6 +78,26 @@ void traffic_issue_due(struct traffic *traffic)
         traffic_begin_connection(traffic, client, operation.measured, due_ns);
     }
     traffic_check_count(traffic);
+}
+
+bool traffic_has_backlog(const struct traffic *traffic)
+{
+    struct schedule_operation operation;
+    return traffic->catches_up && schedule_peek(&traffic->schedule, &operation);
+}
+
+/* There may be billions of them: those that fall into one slot of the histogram are counted together. */
+void traffic_give_up_backlog(struct traffic *traffic, int64_t now_ns)
+{
+    struct tally *tally = traffic->shared.tally;
+    struct schedule_operation oldest;
+    int64_t now_us = (now_ns - traffic->gate_ns) / NS_PER_US;
+    while (traffic_has_backlog(traffic) && schedule_peek(&traffic->schedule, &oldest)) {
+        int64_t waited_us = now_us - oldest.due_us;
+        int64_t least_us = histogram_slot_low(histogram_slot_of(waited_us));
+        tally_give_up_many(tally, waited_us, least_us, schedule_abandon(&traffic->schedule, now_us - least_us + 1));
+    }
+    traffic->catches_up = false;
 }
 
 void traffic_on_due(struct ev_loop *loop, ev_io *io, int revents)

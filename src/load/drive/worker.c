@@ -200,6 +200,11 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
     }
 }
 
+static bool is_settled(const struct traffic *traffic)
+{
+    return !traffic_has_backlog(traffic) && ending_is_quiet(&traffic->shared, traffic->clients, traffic->client_count);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
@@ -219,8 +224,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     if (worker->phase == WORKER_ROLL_CALL && roll_call_is_over(&worker->roll_call)) {
         enter_drain(worker);
     }
-    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns ||
-                                          ending_is_quiet(&traffic->shared, traffic->clients, traffic->client_count))) {
+    if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns || is_settled(traffic))) {
+        traffic_give_up_backlog(traffic, now_ns);
         ending_give_up(&traffic->shared, traffic->clients, traffic->client_count);
         worker->phase = WORKER_DONE;
         ev_break(worker->loop, EVBREAK_ALL);

@@ -103,6 +103,19 @@ static uint64_t operations_before(const struct schedule *schedule, uint64_t numb
     return number / all * own + (rest < own ? rest : own);
 }
 
+void schedule_cut(struct schedule *schedule, int64_t until_us)
+{
+    const struct load_options *o = &schedule->settings->options;
+    uint64_t end = o->rate > 0 ? plan_first_due_at(until_us, o->rate) : 0;
+    schedule->over = end < schedule->over ? end : schedule->over;
+}
+
+uint64_t schedule_left(const struct schedule *schedule)
+{
+    struct schedule copy = *schedule;
+    return schedule_abandon(&copy, INT64_MAX);
+}
+
 uint64_t schedule_abandon(struct schedule *schedule, int64_t until_us)
 {
     const struct plan_rate *rate = &schedule->settings->rate;

@@ -46,8 +46,12 @@ void schedule_init(struct schedule *schedule, const struct settings *settings, s
 /* The next operation of this part; false when there is none within the run. due_us never decreases. */
 bool schedule_peek(struct schedule *schedule, struct schedule_operation *out);
 void schedule_take(struct schedule *schedule);
+/* What is due at until_us or later will not come. */
+void schedule_cut(struct schedule *schedule, int64_t until_us);
 /* Takes all that are due before until_us (INT64_MAX: all there are). Returns how many of them are measured; pings of
  * hold mode never are. */
 uint64_t schedule_abandon(struct schedule *schedule, int64_t until_us);
+/* How many schedule_abandon would find. */
+uint64_t schedule_left(const struct schedule *schedule);
 
 #endif

@@ -50,6 +50,19 @@ static bool reach_second(struct tally *tally, size_t index)
     return true;
 }
 
+void tally_give_up_many(struct tally *tally, int64_t longest_us, int64_t least_us, uint64_t operations)
+{
+    struct histogram *latency = tally_histogram(tally, HISTOGRAM_LATENCY);
+    if (operations == 0) {
+        return;
+    }
+    tally->started += operations;
+    tally->unfinished += operations;
+    tally->censored += operations;
+    histogram_record(latency, longest_us);
+    histogram_record_many(latency, (longest_us + least_us) / 2, operations - 1);
+}
+
 int tally_delay(struct tally *tally, size_t seconds)
 {
     size_t count = tally->second_count;

@@ -136,8 +136,11 @@ static inline struct histogram *tally_histogram(const struct tally *tally, enum 
     return &tally->histograms[which];
 }
 
-/* An operation that was due at due_ns and never answered before the run ended. At a rate it counts among the latencies
- * as long as it has waited: without it the slowest would be missing there. */
+/* Operations that were due and never answered before the run ended. At a rate they count among the latencies as long as
+ * they have waited: without them the slowest would be missing there. Of many, the longest wait is exact, and the others
+ * lie evenly between the two. */
+void tally_give_up_many(struct tally *tally, int64_t longest_us, int64_t least_us, uint64_t operations);
+/* One of them. */
 static inline void tally_give_up(struct tally *tally, int64_t due_ns, int64_t now_ns, bool at_a_rate)
 {
     tally->unfinished++;
