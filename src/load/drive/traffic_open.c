@@ -82,8 +82,7 @@ void traffic_issue_due(struct traffic *traffic)
 
 bool traffic_has_backlog(const struct traffic *traffic)
 {
-    struct schedule_operation operation;
-    return traffic->catches_up && schedule_peek(&traffic->schedule, &operation);
+    return traffic->catches_up && schedule_left(&traffic->schedule) > 0;
 }
 
 /* There may be billions of them: those that fall into one slot of the histogram are counted together. */

@@ -105,8 +105,8 @@ static uint64_t operations_before(const struct schedule *schedule, uint64_t numb
 
 void schedule_cut(struct schedule *schedule, int64_t until_us)
 {
-    const struct load_options *o = &schedule->settings->options;
-    uint64_t end = o->rate > 0 ? plan_first_due_at(until_us, o->rate) : 0;
+    const struct plan_rate *rate = &schedule->settings->rate;
+    uint64_t end = rate->count > 0 ? plan_rate_first_due_at(rate, until_us) : 0;
     schedule->over = end < schedule->over ? end : schedule->over;
 }
 
