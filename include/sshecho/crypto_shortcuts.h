@@ -20,6 +20,7 @@
  *   - Every random byte is libcrypto's, is handed out once, and is wiped from the pool as it goes.
  *   - The pool and the cached key lie in one page per thread that the kernel wipes in a child (MADV_WIPEONFORK): no
  *     two processes can draw the same bytes, however they were forked. Where the kernel cannot, the room stays off.
+ *     fork(3) wipes it as well, for emulators that only say that they can.
  *     The page is left out of core files.
  *   - An X25519 key lives in the session's crypto_kept from its making until its one use, or until the session ends:
  *     libssh itself keeps the raw bytes longer. The Ed25519 key lives until crypto_shortcuts_stop or until another

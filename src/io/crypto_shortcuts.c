@@ -215,6 +215,8 @@ static bool libssh_comes_here(void)
     return got && section.served.draws == before + 1;
 }
 
+static bool forks_are_watched;
+
 static struct page *make_page(void)
 {
     struct page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -230,13 +232,29 @@ static struct page *make_page(void)
     return page;
 }
 
+/* Once more what the kernel has done, for one that only says so (QEMU's user mode). */
+static void forget_in_child(void)
+{
+    if (section.page != NULL) {
+        explicit_bzero(section.page, sizeof *section.page);
+    }
+}
+
+static void watch_forks(void)
+{
+    forks_are_watched = pthread_atfork(NULL, NULL, forget_in_child) == 0;
+}
+
 bool crypto_shortcuts_start(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (crypto_shortcuts_are_on()) {
         return true;
     }
     crypto_shortcuts_stop(); /* the page of a parent */
-    if ((OPENSSL_version_major() != OPENSSL_VERSION_MAJOR) || !libcrypto_is_shared_with_libssh()) {
+    (void)pthread_once(&once, watch_forks);
+    if (!forks_are_watched || (OPENSSL_version_major() != OPENSSL_VERSION_MAJOR) ||
+        !libcrypto_is_shared_with_libssh()) {
         return false;
     }
     section.page = make_page();

@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,7 +20,7 @@
 #endif
 
 #if defined(HAVE_SECCOMP) && !defined(SANITIZED)
-#include <seccomp.h>
+#include "server/process/system_calls.h"
 #define USE_SECCOMP 1
 #endif
 
@@ -61,103 +60,11 @@ static int drop_root(const char *name, struct option_error *error)
 }
 
 #ifdef USE_SECCOMP
-/* What a worker does once it runs: its clients' sockets, its loop, memory, time, randomness, the log. No file system,
- * no processes, no new sockets but accepted ones. Anything else fails with EPERM: a call of libc's that we did not
- * foresee must not cost every client its session, and whoever has taken a worker over gets as little from an error as
- * from a signal. */
-static const int allowed_calls[] = {
-    SCMP_SYS(accept4),
-    SCMP_SYS(close),
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(writev),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(shutdown),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(getsockname),
-    SCMP_SYS(getpeername),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_ctl),
-    /* libev makes a new set when the old one reports a socket that it has closed: a listening one lives on in others */
-    SCMP_SYS(epoll_create1),
-    SCMP_SYS(epoll_create),
-    SCMP_SYS(timerfd_settime),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(time),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(getpid),
-    SCMP_SYS(getppid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(futex),
-    SCMP_SYS(brk),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigaction),
-    SCMP_SYS(sigaltstack),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-};
-
-/* What answering a scrape needs: its own sockets and memory, nothing that makes or opens anything. */
-static const int metrics_calls[] = {
-    SCMP_SYS(accept4),        SCMP_SYS(accept),          SCMP_SYS(close),        SCMP_SYS(read),
-    SCMP_SYS(write),          SCMP_SYS(writev),          SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
-    SCMP_SYS(sendto),         SCMP_SYS(sendmsg),         SCMP_SYS(shutdown),     SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockopt),     SCMP_SYS(getsockname),     SCMP_SYS(getpeername),  SCMP_SYS(fcntl),
-    SCMP_SYS(poll),           SCMP_SYS(ppoll),           SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_ctl),      SCMP_SYS(clock_gettime),   SCMP_SYS(gettimeofday), SCMP_SYS(time),
-    SCMP_SYS(getpid),         SCMP_SYS(gettid),          SCMP_SYS(futex),        SCMP_SYS(brk),
-    SCMP_SYS(munmap),         SCMP_SYS(mremap),          SCMP_SYS(madvise),      SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit),         SCMP_SYS(exit_group),
-    SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
-};
-
-/* What computing a password hash needs: the one socket, and memory. */
-static const int checker_calls[] = {
-    SCMP_SYS(recvfrom),        SCMP_SYS(sendto),       SCMP_SYS(read),           SCMP_SYS(write),
-    SCMP_SYS(clock_gettime),   SCMP_SYS(getrandom),    SCMP_SYS(getpid),         SCMP_SYS(gettid),
-    SCMP_SYS(futex),           SCMP_SYS(brk),          SCMP_SYS(munmap),         SCMP_SYS(mremap),
-    SCMP_SYS(madvise),         SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
-    SCMP_SYS(restart_syscall), SCMP_SYS(exit),         SCMP_SYS(exit_group),
-};
-
-static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-        if (rc == -EDOM || rc == -EINVAL) {
-            rc = 0; /* not a call of this architecture */
-        }
-    }
-    return rc;
-}
-
-/* Memory, but never executable. */
-static int allow_mapping(scmp_filter_ctx filter, int call)
-{
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, (scmp_datum_t)PROT_EXEC, 0));
-}
-
 static int load(scmp_filter_ctx filter, int rc, struct option_error *error)
 {
+    if (filter == NULL) {
+        return fail(error, "seccomp (switch it off with sandbox=no)");
+    }
     if (rc == 0) {
         rc = seccomp_load(filter);
     }
@@ -171,35 +78,19 @@ static int load(scmp_filter_ctx filter, int rc, struct option_error *error)
 
 static int filter_metrics(struct option_error *error)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = filter == NULL ? -ENOMEM : allow(filter, metrics_calls, sizeof metrics_calls / sizeof metrics_calls[0]);
-    if (rc == 0) { /* no mprotect: the scoreboard stays read-only */
-        rc = allow_mapping(filter, SCMP_SYS(mmap));
-    }
-    return load(filter, rc, error);
+    return load(system_calls_filter(CALLS_OF_METRICS, SCMP_ARCH_NATIVE), 0, error);
 }
 
 static int filter_checker(struct option_error *error)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = filter == NULL ? -ENOMEM : allow(filter, checker_calls, sizeof checker_calls / sizeof checker_calls[0]);
-    if (rc == 0) {
-        rc = allow_mapping(filter, SCMP_SYS(mmap));
-    }
-    return load(filter, rc, error);
+    return load(system_calls_filter(CALLS_OF_CHECKER, SCMP_ARCH_NATIVE), 0, error);
 }
 
 static int filter_system_calls(struct option_error *error)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = filter == NULL ? -ENOMEM : allow(filter, allowed_calls, sizeof allowed_calls / sizeof allowed_calls[0]);
-    if (rc == 0) {
-        rc = allow_mapping(filter, SCMP_SYS(mmap));
-    }
-    if (rc == 0) {
-        rc = allow_mapping(filter, SCMP_SYS(mprotect));
-    }
-    if (rc == 0) { /* abort(3), and nobody else's threads: other workers run as the same user */
+    scmp_filter_ctx filter = system_calls_filter(CALLS_OF_WORKER, SCMP_ARCH_NATIVE);
+    int rc = 0;
+    if (filter != NULL) { /* abort(3), and nobody else's threads: other workers run as the same user */
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)); /* the 0: for clang, which misses it */
     }
