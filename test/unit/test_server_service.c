@@ -37,6 +37,11 @@ static void test_words(void **state)
     assert_int_equal(kind_of("chargen ten", true), SERVICE_COMPLAIN);
     assert_int_equal(kind_of("stall fo=1s", true), SERVICE_COMPLAIN);
     assert_int_equal(kind_of("stall fo=1s", false), SERVICE_ECHO);
+    assert_int_equal(kind_of("report", false), SERVICE_REPORT);
+    assert_int_equal(kind_of("report text", false), SERVICE_REPORT);
+    assert_int_equal(kind_of("report of what", false), SERVICE_ECHO);
+    assert_int_equal(kind_of("terminal", false), SERVICE_TERMINAL);
+    assert_int_equal(kind_of("terminals", false), SERVICE_ECHO);
 }
 
 static void test_chargen_amount(void **state)

@@ -36,6 +36,7 @@ static void on_eof(ssh_session session, ssh_channel ssh, void *user)
     struct channel *channel = user;
     channel->eof_received = true;
     channel->record->at.eof = mono_now();
+    channel->record->eof = true;
     channel_queue(channel);
 }
 
@@ -110,6 +111,7 @@ static bool channel_drain(struct channel *channel)
         }
         break;
     case SERVICE_ECHO:
+    case SERVICE_TERMINAL:
         echo_held(channel);
         look_at_time(channel);
         break;
@@ -131,7 +133,7 @@ static bool channel_drain(struct channel *channel)
         finish(channel);
         return false;
     }
-    return !echo_is_complete(channel);
+    return !echo_is_complete(channel) || channel->note != NULL;
 }
 
 static void leave_queue(struct channel *channel)

@@ -71,7 +71,10 @@ struct channel {
     uint32_t portion_bytes;        /* what it may still write before the others come */
     bool queued;                   /* has residue, or something to generate, or an end to carry out */
     bool draining;                 /* our own write is in progress: callbacks must not take bytes */
-    bool terminal;                 /* a pty-req came first */
+    const char *answer; /* SERVICE_TERMINAL: what is left to send of the echo of a byte that is not its own */
+    const char *note;   /* what is left to say to who came with a terminal; NULL: nothing */
+    bool terminal;      /* a pty-req came first */
+    bool ends;          /* SERVICE_TERMINAL: it does behind the answer */
     bool eof_received;
     bool close_received;
     bool exit_now; /* the test bench ends it before the client does */

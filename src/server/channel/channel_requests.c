@@ -1,7 +1,10 @@
 /* Inside the room of channel.h: what a client may ask of a channel. Callbacks of libssh; they return 0 for yes. */
 #include "server/channel/channel_parts.h"
 
+#include <string.h>
+
 #include "server/channel/echo.h"
+#include "server/channel/terminal.h"
 #include "sshecho/log.h"
 
 /* Common to all requests: counts, and says whether the connection may go on asking. */
@@ -17,6 +20,19 @@ static int grant(struct channel *channel, enum record_request kind)
     bool granted = request_welcome(channel);
     record_request(channel->host->record, channel->record, kind, granted);
     return granted ? 0 : 1;
+}
+
+/* Byte-exact echo is the rule for programs, and they tell standard output and error apart. To a person it looks broken,
+ * and nothing says how to leave. Who grants next to no window is no person. */
+static void greet(struct channel *channel)
+{
+    const struct service *service = &channel->service;
+    const char *note = service->kind == SERVICE_TERMINAL ? terminal_note_terminal : terminal_note_echo;
+    bool echoes = service->kind == SERVICE_TERMINAL || (service->kind == SERVICE_ECHO && service->misbehaviour == NULL);
+    if (channel->terminal && echoes && channel->host->config->terminal_note &&
+        ssh_channel_window_size(channel->ssh) >= 4 * strlen(note)) {
+        channel->note = note;
+    }
 }
 
 static int start_service(struct channel *channel, const char *kind, const char *words)
@@ -50,6 +66,7 @@ static int start_service(struct channel *channel, const char *kind, const char *
         }
     }
     channel->service = service;
+    greet(channel);
     echo_open_window(channel);
     log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
              log_str("words", words));

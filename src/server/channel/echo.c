@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/channel/first_write.h"
+#include "server/channel/terminal.h"
 #include "sshecho/version.h"
 
 /* Room below this is none: packets of a few bytes cost as much as full ones. */
@@ -163,7 +164,7 @@ int echo_on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t leng
         misbehave_arrived(channel->service.misbehaviour, fresh, mono_now());
     }
     if (channel->draining || host->waiting_for_room || channel->service.kind == SERVICE_NONE ||
-        channel->service.misbehaviour != NULL) {
+        channel->service.kind == SERVICE_TERMINAL || channel->service.misbehaviour != NULL) {
         channel_queue(channel);
         return 0;
     }
@@ -211,38 +212,94 @@ static uint32_t paced(struct channel *channel, uint32_t n)
     return 0;
 }
 
-static void drain_stream(struct channel *channel, struct stream *stream, bool is_stderr)
+/* One write of at most `want` bytes of what is held. Returns false when no more can go now. */
+static bool echo_some(struct channel *channel, struct stream *stream, uint32_t want, bool is_stderr)
 {
     struct channel_host *host = channel->host;
     struct misbehaviour *misbehaviour = channel->service.misbehaviour;
+    uint32_t n = allowed(channel, want);
+    n = misbehaviour != NULL && n > 0 ? paced(channel, n) : n;
+    if (n == 0) {
+        return false;
+    }
+    n = n < CHUNK_BYTES ? n : CHUNK_BYTES;
+    /* A copy: outside of callbacks the write may read the socket, and new data may move the buffer under us. */
+    memcpy(scratch, stream->held, n);
+    channel->draining = true;
+    int64_t written = write_out(channel, scratch, n, is_stderr);
+    channel->draining = false;
+    if (written < 0) {
+        stream->held_bytes = 0; /* the client has closed: nobody wants it */
+        return false;
+    }
+    stream->held += written;
+    stream->held_bytes -= (uint32_t)written;
+    stream->echoed_bytes += (uint32_t)written;
+    if (misbehaviour != NULL) {
+        misbehave_passed(misbehaviour, (uint64_t)written);
+    }
+    if (written < n) {
+        return false; /* keys are being re-exchanged */
+    }
+    host->echoes++;
+    counters_add(&host->counters->echoes, 1);
+    return true;
+}
+
+static void drain_stream(struct channel *channel, struct stream *stream, bool is_stderr)
+{
+    const struct misbehaviour *misbehaviour = channel->service.misbehaviour;
     is_stderr = is_stderr || (misbehaviour != NULL && misbehaviour->to_stderr);
-    while (stream->held_bytes > 0) {
-        uint32_t n = allowed(channel, stream->held_bytes);
-        n = misbehaviour != NULL && n > 0 ? paced(channel, n) : n;
-        if (n == 0) {
-            break;
-        }
-        n = n < CHUNK_BYTES ? n : CHUNK_BYTES;
-        /* A copy: outside of callbacks the write may read the socket, and new data may move the buffer under us. */
-        memcpy(scratch, stream->held, n);
+    while (stream->held_bytes > 0 && echo_some(channel, stream, stream->held_bytes, is_stderr)) {
+    }
+}
+
+/* Outside of callbacks. Returns what follows the part of the text that could be sent; NULL when that was all of it, or
+ * the client has closed. */
+static const char *send_text(struct channel *channel, const char *text, bool is_stderr)
+{
+    while (*text != '\0') {
+        uint32_t n = allowed(channel, strlen(text));
         channel->draining = true;
-        int64_t written = write_out(channel, scratch, n, is_stderr);
+        int64_t written = n > 0 ? write_out(channel, text, n, is_stderr) : 0;
         channel->draining = false;
-        if (written < 0) {
-            stream->held_bytes = 0; /* the client has closed: nobody wants it */
-            break;
+        if (written <= 0) {
+            return written < 0 ? NULL : text;
         }
-        stream->held += written;
-        stream->held_bytes -= (uint32_t)written;
-        stream->echoed_bytes += (uint32_t)written;
-        if (misbehaviour != NULL) {
-            misbehave_passed(misbehaviour, (uint64_t)written);
+        text += written;
+    }
+    return NULL;
+}
+
+/* Runs of bytes that are their own echo, and the answers to the others between them. */
+static void drain_terminal(struct channel *channel)
+{
+    struct stream *stream = &channel->streams[0];
+    for (;;) {
+        if (channel->answer != NULL) {
+            channel->answer = send_text(channel, channel->answer, false);
         }
-        if (written < n) {
-            break; /* keys are being re-exchanged */
+        if (channel->answer != NULL) {
+            return;
         }
-        host->echoes++;
-        counters_add(&host->counters->echoes, 1);
+        if (channel->ends) {
+            stream->echoed_bytes += stream->held_bytes;
+            stream->held_bytes = 0;
+            channel->exit_now = true;
+            return;
+        }
+        if (stream->held_bytes == 0) {
+            return;
+        }
+        size_t plain = terminal_plain_bytes(stream->held, stream->held_bytes);
+        if (plain == 0) {
+            channel->answer = terminal_answer(*stream->held, &channel->ends);
+            stream->held++;
+            stream->held_bytes--;
+            stream->echoed_bytes++;
+        } else if (!echo_some(channel, stream, (uint32_t)plain, false)) {
+            return;
+        }
     }
 }
 
@@ -306,8 +363,15 @@ bool echo_generate(struct channel *channel)
 
 void echo_held(struct channel *channel)
 {
+    if (channel->note != NULL) {
+        channel->note = channel->eof_received ? NULL : send_text(channel, channel->note, true);
+    }
     drain_stream(channel, &channel->streams[1], true); /* rare, and short: first */
-    drain_stream(channel, &channel->streams[0], false);
+    if (channel->service.kind == SERVICE_TERMINAL) {
+        drain_terminal(channel);
+    } else {
+        drain_stream(channel, &channel->streams[0], false);
+    }
     consume_echoed(channel, &channel->streams[1], true);
     consume_echoed(channel, &channel->streams[0], false);
 }
@@ -323,5 +387,5 @@ void echo_discard(struct channel *channel)
 
 bool echo_is_complete(const struct channel *channel)
 {
-    return channel->streams[0].held_bytes == 0 && channel->streams[1].held_bytes == 0;
+    return channel->streams[0].held_bytes == 0 && channel->streams[1].held_bytes == 0 && channel->answer == NULL;
 }

@@ -65,6 +65,10 @@ int service_parse(const char *words, bool test_bench, struct service *out)
         }
         return 0;
     }
+    if (strcmp(words, "terminal") == 0) {
+        out->kind = SERVICE_TERMINAL;
+        return 0;
+    }
     if (strcmp(words, "report") == 0 || strcmp(words, "report text") == 0) {
         out->kind = SERVICE_REPORT;
         out->for_people = words[strlen("report")] != '\0';
@@ -82,11 +86,9 @@ void service_free(struct service *service)
 
 const char *service_name(const struct service *service)
 {
-    static const char *const names[] = {[SERVICE_ECHO] = "echo",
-                                        [SERVICE_DISCARD] = "discard",
-                                        [SERVICE_CHARGEN] = "chargen",
-                                        [SERVICE_REPORT] = "report",
-                                        [SERVICE_COMPLAIN] = "complaint"};
+    static const char *const names[] = {
+        [SERVICE_ECHO] = "echo",     [SERVICE_DISCARD] = "discard",   [SERVICE_CHARGEN] = "chargen",
+        [SERVICE_REPORT] = "report", [SERVICE_TERMINAL] = "terminal", [SERVICE_COMPLAIN] = "complaint"};
     return service->misbehaviour != NULL ? "test-bench" : names[service->kind];
 }
 

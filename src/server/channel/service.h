@@ -2,8 +2,8 @@
  * service.h - room: what a channel does for its client.
  *
  * Turns the words of an exec or subsystem request into a service: everything is the echo, but for the reserved words
- * `discard` (RFC 863), `chargen [BYTES]` (RFC 864), `report [text]` and, where allowed, those of the test bench
- * (misbehave.h). Pure; nothing is ever executed.
+ * `discard` (RFC 863), `chargen [BYTES]` (RFC 864), `report [text]`, `terminal` and, where allowed, those of the test
+ * bench (misbehave.h). Pure; nothing is ever executed.
  */
 #ifndef SERVER_CHANNEL_SERVICE_H
 #define SERVER_CHANNEL_SERVICE_H
@@ -14,7 +14,15 @@
 
 #include "server/channel/misbehave.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_DISCARD, SERVICE_CHARGEN, SERVICE_REPORT, SERVICE_COMPLAIN };
+enum service_kind {
+    SERVICE_NONE,
+    SERVICE_ECHO,
+    SERVICE_DISCARD,
+    SERVICE_CHARGEN,
+    SERVICE_REPORT,
+    SERVICE_TERMINAL,
+    SERVICE_COMPLAIN
+};
 
 struct service {
     enum service_kind kind;

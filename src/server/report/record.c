@@ -233,7 +233,7 @@ void record_channel_gone(struct record *record, struct channel_record *channel)
 {
     channel->gone = true;
     record->at.first_data = earlier(record->at.first_data, channel->at.first_data);
-    record->at.last_data = later(record->at.last_data, channel->at.last_data);
+    record->at.last_data = later(record->at.last_data, record_last_data(channel));
     record->at.eof = later(record->at.eof, channel->at.eof);
     record->at.close = later(record->at.close, channel->at.close);
     record->closed_kept++;
@@ -288,14 +288,19 @@ void record_window_grew(struct record_window *window, uint32_t bytes)
     window->least = bytes < window->least ? bytes : window->least;
 }
 
-void record_bulk(struct channel_record *channel)
+void record_turn_over(struct channel_record *channel)
 {
     if (channel->turn_bytes >= RECORD_BULK_TURN_BYTES && channel->turn_packets >= RECORD_BULK_TURN_PACKETS) {
         channel->bulk_bytes += channel->turn_bytes;
         channel->bulk_packets += channel->turn_packets;
     }
-    if (channel->at.first_data.ns == 0) {
-        channel->at.first_data = channel->packets_in > 0 ? mono_now() : channel->at.first_data;
+    if (channel->packets_in == 0) {
+        channel->at.first_data = mono_now();
     }
-    channel->turn_bytes = channel->turn_packets = 0;
+}
+
+/* By the turn of the loop, which began before the first of it came. */
+mono_time record_last_data(const struct channel_record *channel)
+{
+    return channel->turn.ns > channel->at.first_data.ns ? channel->turn : channel->at.first_data;
 }

@@ -56,7 +56,7 @@ enum record_request {
     RECORD_REQUEST_KINDS
 };
 
-/* Moments; ns 0: has not come. */
+/* Moments; ns 0: has not come. A channel's last_data stays 0: see record_last_data. */
 struct record_times {
     mono_time channel, request, first_data, last_data, eof, close;
 };
@@ -64,26 +64,32 @@ struct record_times {
 /* The client's window, as far as it is looked at: with each packet, write and turn. Adjustments between two looks
  * count as one. */
 struct record_window {
-    uint32_t now, initial, least, most;
+    uint32_t now, least; /* first: with each packet */
+    mono_time shut_at;   /* while something waits for it; 0: it does not */
+    uint32_t initial, most;
     uint32_t adjustments, adjustments_at_empty; /* at_empty: while it was shut */
     uint32_t smallest_adjustment, largest_adjustment;
     uint32_t shuts;
     uint64_t adjusted_bytes;
-    mono_time shut_at; /* while something waits for it; 0: it does not */
     int64_t shut_us;
     bool seen;
 };
 
+/* What changes with each packet lies together in front: with thousands of channels it is the cache that costs. */
 struct channel_record {
+    mono_time turn; /* of the loop, the last in which something came, and what that was */
+    uint32_t turn_bytes, turn_packets;
+    uint64_t bytes_in, bytes_out; /* each way in all */
+    uint32_t packets_in, packets_out;
+    uint32_t largest_out; /* bytes a packet, on the average of one write: what the client takes */
+    bool eof, data_after_eof, close_without_eof;
+    bool killed; /* exit-signal was sent */
+    struct record_window window;
+    uint32_t sizes[RECORD_SIZES];
+
     struct channel_record *next;
     struct record_times at;
-    struct record_window window;
-    uint64_t bytes_in, bytes_out, stderr_in, stderr_out; /* each way in all, and of that on stderr */
-    uint32_t packets_in, packets_out;
-    uint32_t sizes[RECORD_SIZES];
-    uint32_t largest_out; /* bytes a packet, on the average of one write: what the client takes */
-    mono_time turn;       /* of the loop, and what has come in it */
-    uint32_t turn_bytes, turn_packets;
+    uint64_t stderr_in, stderr_out;
     uint32_t bulk_packets;
     uint64_t bulk_bytes;
     uint32_t number; /* 1: the first of its connection */
@@ -93,9 +99,7 @@ struct channel_record {
     int16_t exit_status; /* -1: none was sent */
     mono_time finished;  /* our CLOSE */
     const char *service; /* static; NULL: none yet */
-    bool killed;         /* exit-signal was sent */
-    bool data_after_eof, close_without_eof;
-    bool gone; /* the channel is no more */
+    bool gone;           /* the channel is no more */
 };
 
 struct record_rekey {
@@ -106,6 +110,8 @@ struct record_rekey {
 };
 
 struct record {
+    mono_time piece_at; /* a small piece of a packet has come, and nothing since; in front: with each turn */
+    uint64_t piece_mark, packets_mark;
     mono_time accepted_at, version_line, kexinit;
     int64_t accepted_wall_us;  /* since 1970 */
     const struct offer *offer; /* NULL: not seen */
@@ -121,8 +127,6 @@ struct record {
     uint32_t channels, channels_left_out, closed_kept;
     struct record_try tries[RECORD_TRIES];
     uint32_t try_count, keys_refused;
-    mono_time piece_at; /* a small piece of a packet has come, and nothing since */
-    uint64_t piece_mark, packets_mark;
     uint32_t pieces;
     int64_t pieces_wait_us;
     uint8_t version_faults; /* enum version_fault */
@@ -176,7 +180,9 @@ void record_request(struct record *record, struct channel_record *channel, enum 
 /* Request `number` (from 0) was not granted after all. */
 void record_refused(struct channel_record *channel, unsigned number);
 void record_window_grew(struct record_window *window, uint32_t bytes);
-void record_bulk(struct channel_record *channel);
+/* What came together in the last turn was bulk, or the first there was. */
+void record_turn_over(struct channel_record *channel);
+mono_time record_last_data(const struct channel_record *channel);
 
 /* ---- what happens with every packet -------------------------------------------------------------------------------
  */
@@ -199,9 +205,11 @@ static inline void record_written(struct channel_record *channel, uint32_t bytes
     window->now -= bytes < window->now ? bytes : window->now;
     window->least = window->now < window->least ? window->now : window->least;
     channel->bytes_out += bytes;
-    channel->stderr_out += is_stderr ? bytes : 0;
     channel->packets_out += (uint32_t)packets;
-    if (packets > 0 && bytes / packets > channel->largest_out) {
+    if (is_stderr) {
+        channel->stderr_out += bytes;
+    }
+    if (packets == 1 ? bytes > channel->largest_out : packets > 1 && bytes / packets > channel->largest_out) {
         channel->largest_out = (uint32_t)(bytes / packets);
     }
 }
@@ -211,15 +219,19 @@ static inline void record_data(struct channel_record *channel, uint32_t bytes, b
 {
     unsigned bucket = bytes <= 1 ? bytes : 33U - (unsigned)__builtin_clz(bytes - 1);
     channel->sizes[bucket < RECORD_SIZES ? bucket : RECORD_SIZES - 1]++;
-    channel->packets_in++;
     channel->bytes_in += bytes;
-    channel->stderr_in += is_stderr ? bytes : 0;
-    channel->at.last_data = turn;
-    channel->data_after_eof = channel->data_after_eof || channel->at.eof.ns != 0;
-    if (channel->turn.ns != turn.ns) {
-        record_bulk(channel);
-        channel->turn = turn;
+    channel->data_after_eof = channel->data_after_eof || channel->eof;
+    if (is_stderr) {
+        channel->stderr_in += bytes;
     }
+    if (channel->turn.ns != turn.ns) {
+        if (channel->turn_packets >= RECORD_BULK_TURN_PACKETS || channel->packets_in == 0) {
+            record_turn_over(channel);
+        }
+        channel->turn = turn;
+        channel->turn_bytes = channel->turn_packets = 0;
+    }
+    channel->packets_in++;
     channel->turn_bytes += bytes;
     channel->turn_packets++;
 }

@@ -153,11 +153,10 @@ static struct record_times all_channels(const struct record *record)
     struct record_times at = record->at;
     for (const struct channel_record *channel = record->first; channel != NULL; channel = channel->next) {
         at.first_data = either(at.first_data, channel->at.first_data, false);
-        at.last_data = either(at.last_data, channel->at.last_data, true);
+        at.last_data = either(at.last_data, record_last_data(channel), true);
         at.eof = either(at.eof, channel->at.eof, true);
         at.close = either(at.close, channel->at.close, true);
     }
-    at.last_data = either(at.last_data, at.first_data, true);
     return at;
 }
 

@@ -4,12 +4,10 @@
 static json_t *times_of(const struct record *record, const struct channel_record *channel)
 {
     json_t *times = json_object();
-    mono_time last =
-        channel->at.last_data.ns > channel->at.first_data.ns ? channel->at.last_data : channel->at.first_data;
     report_put(times, "channel", report_moment(record, channel->at.channel));
     report_put(times, "request", report_moment(record, channel->at.request));
     report_put(times, "first_data", report_moment(record, channel->at.first_data));
-    report_put(times, "last_data", report_moment(record, last));
+    report_put(times, "last_data", report_moment(record, record_last_data(channel)));
     report_put(times, "eof", report_moment(record, channel->at.eof));
     report_put(times, "close", report_moment(record, channel->at.close));
     return times;
