@@ -80,7 +80,9 @@ def test_nothing_is_said_of_openssh(reporting, many):
 def test_nothing_is_said_of_openssh_whose_output_nobody_hurries_to_read(reporting):
     """Its window shuts, and opens bit by bit: that is its user's pace, not its fault."""
     command = " ".join(clients.openssh(reporting, "chargen", "12M", user="slow"))
-    script = f"{command} | (sleep 1; while dd bs=256K count=1 iflag=fullblock status=none | grep -q .; do sleep 0.01; done)"
+    script = (
+        f"{command} | (sleep 1; while dd bs=256K count=1 iflag=fullblock status=none | grep -q .; do sleep 0.01; done)"
+    )
     result = clients.run(reporting, ["sh", "-c", script])
     assert result.returncode == 0, result.stderr
     (report,) = of_user(reporting, "slow")
