@@ -6,6 +6,10 @@
  * wanted next, touching libev only on change. It works on two paths with the same contract: batched (transport.h,
  * default) and plain (libssh does its own I/O). While it drives libssh, crypto_shortcuts.h serves it.
  *
+ * Many pumps may share their loop's time (struct pump_turns): who needs little has its turn at once, all others stand
+ * in a line that is given a bounded time in each turn of the loop. Otherwise a turn is as long as the portions of all
+ * who have something, and fifty clients that push make everybody wait for fifty portions.
+ *
  * Ownership: from pump_open on the pump owns the session, its ssh_event, the watcher and the fd; pump_close ends all
  * four. Callbacks of libssh run inside pump calls only. Nothing may free the session or the pump inside `turned`;
  * `dead` comes last in a pump call, from the loop, and the owner may destroy everything there.
@@ -30,7 +34,11 @@
  * not go before, and room for the cost of packets. A peer that takes whatever it gets, under a window of 4 GiB, gets a
  * portion as large as anybody's. Less room costs bulk streams: with 320 KiB in all what is held once stays held, and
  * moving it takes a copy more (a fifth of the CPU per byte). */
-#define PUMP_TURN_BUDGET_BYTES (3 * PUMP_TURN_BYTES + (size_t)64 * 1024)
+#define PUMP_TURN_BUDGET_BYTES(portion) ((portion)*3 + (portion) / 2)
+
+/* The portion of who has its turn at once: more than a quiet session has to say. Who fills it stands in line from then
+ * on, until a turn of his was smaller. */
+#define PUMP_SMALL_TURN_BYTES ((size_t)16 * 1024)
 
 /* Length, padding and sequence number of a packet, at most. */
 #define PUMP_PACKET_OVERHEAD_BYTES 32
@@ -60,6 +68,14 @@ struct pump_owner {
     void (*dead)(struct pump *pump, void *data);
 };
 
+/* The line of one loop. */
+struct pump_turns {
+    struct ev_loop *loop;
+    ev_check serve;
+    ev_idle more; /* keeps the loop from waiting while somebody stands in line */
+    struct pump *first, *last;
+};
+
 struct pump {
     ssh_session session;
     ssh_event event;
@@ -74,7 +90,10 @@ struct pump {
     uint64_t payload_out_seen; /* for pump_pending_bytes, see pump.c */
     uint64_t written_unsent;
     uint64_t plain_payload_mark, plain_wire_mark;
-    uint64_t turn_cost_mark; /* cost_bytes() when the turn began */
+    uint64_t turn_cost_mark; /* pump_cost_bytes() when the turn began */
+    size_t turn_bytes;       /* the portion of this turn */
+    struct pump_turns *turns;
+    struct pump *next_in_line, *previous_in_line;
     int fd;
     int events_watched;
     bool batched;
@@ -85,11 +104,23 @@ struct pump {
     bool death_told;
     bool read_paused;
     bool reading_along;
+    bool in_line;
+    bool stranger; /* pump_is_known has not been called */
+    bool greedy;   /* has filled its portion */
 };
+
+/* A line for the pumps of this loop, which must all be closed before it is ended. */
+void pump_turns_init(struct pump_turns *turns, struct ev_loop *loop);
+void pump_turns_end(struct pump_turns *turns);
 
 /* Global choice, before any pump is opened. Returns whether batching is really in force. */
 bool pump_set_batching(bool wanted);
 bool pump_batching(void);
+
+/* Shares the loop's time with the others of `turns`; before pump_start. Until pump_is_known it always stands in line:
+ * nobody knows what a stranger's next message costs, a key exchange least of all. */
+void pump_share(struct pump *pump, struct pump_turns *turns);
+void pump_is_known(struct pump *pump);
 
 /* Prepares the pump for a session that already has its fd, is non-blocking and has a poll handle (on the server: after
  * ssh_bind_accept_fd). Does not start the watcher. Returns 0, or -1 out of memory (nothing is kept; the fd is still the

@@ -1,4 +1,4 @@
-#include "sshecho/pump.h"
+#include "pump_internal.h"
 
 #include <libssh/callbacks.h>
 #include <stdlib.h>
@@ -107,15 +107,16 @@ size_t pump_pending_bytes(struct pump *pump)
     return below + (size_t)pump->written_unsent;
 }
 
-static uint64_t cost_bytes(const struct pump *pump)
+uint64_t pump_cost_bytes(const struct pump *pump)
 {
     return pump->wire.in_bytes + pump->payload.out_bytes + pump->payload.out_packets * PUMP_PACKET_COST_BYTES;
 }
 
 size_t pump_turn_left_bytes(const struct pump *pump)
 {
-    uint64_t spent = cost_bytes(pump) - pump->turn_cost_mark;
-    return spent < PUMP_TURN_BUDGET_BYTES ? PUMP_TURN_BUDGET_BYTES - (size_t)spent : 0;
+    uint64_t spent = pump_cost_bytes(pump) - pump->turn_cost_mark;
+    size_t budget = PUMP_TURN_BUDGET_BYTES(pump->turn_bytes);
+    return spent < budget ? budget - (size_t)spent : 0;
 }
 
 uint64_t pump_packets_out(const struct pump *pump)
@@ -218,7 +219,7 @@ static void drive(struct pump *pump)
             seen = pump->wire.in_bytes;
             idle_steps = 0;
         }
-        if (!pump->batched && seen - start >= PUMP_TURN_BYTES) {
+        if (!pump->batched && seen - start >= pump->turn_bytes) {
             break;
         }
     }
@@ -237,24 +238,30 @@ static void drive_leftover(struct pump *pump)
 
 void pump_turn(struct pump *pump)
 {
+    pump_take_turn(pump, PUMP_TURN_BYTES);
+}
+
+void pump_take_turn(struct pump *pump, size_t bytes)
+{
     if (pump->in_turn || !pump->open || !pump->started || pump->retired) {
         return;
     }
     pump->in_turn = true;
-    pump->turn_cost_mark = cost_bytes(pump);
+    pump->turn_bytes = bytes;
+    pump->turn_cost_mark = pump_cost_bytes(pump);
     driven = pump;
     crypto_enter(&pump->crypto);
     if (pump->owner->turning != NULL) {
         pump->owner->turning(pump, pump->owner_data);
     }
     if (pump->batched) {
-        transport_begin(&pump->transport, PUMP_TURN_BYTES,
+        transport_begin(&pump->transport, bytes,
                         !pump->read_paused && transport_pending_bytes(&pump->transport) < PUMP_READ_STOP_BYTES);
         if (pump->reading_along) {
             size_t size = 0;
-            const uint8_t *bytes = transport_input(&pump->transport, &size);
+            const uint8_t *arrived = transport_input(&pump->transport, &size);
             if (size > 0) {
-                transport_limit_input(&pump->transport, pump->owner->arrived(pump, pump->owner_data, bytes, size));
+                transport_limit_input(&pump->transport, pump->owner->arrived(pump, pump->owner_data, arrived, size));
             }
         }
     }
@@ -276,6 +283,7 @@ void pump_turn(struct pump *pump)
     crypto_leave();
     pump->in_turn = false;
     driven = NULL;
+    pump->greedy = pump_cost_bytes(pump) - pump->turn_cost_mark >= PUMP_SMALL_TURN_BYTES;
     if (pump_is_alive(pump)) {
         watch(pump, held_back);
         if (pump->owner->settled != NULL) {
@@ -292,7 +300,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop;
     (void)revents;
-    pump_turn(io->data);
+    pump_wants_turn(io->data);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -344,7 +352,8 @@ bool pump_enter(struct pump *pump)
         return false;
     }
     pump->in_turn = true;
-    pump->turn_cost_mark = cost_bytes(pump);
+    pump->turn_bytes = PUMP_TURN_BYTES;
+    pump->turn_cost_mark = pump_cost_bytes(pump);
     driven = pump;
     crypto_enter(&pump->crypto);
     if (pump->batched) {
@@ -380,6 +389,7 @@ void pump_retire(struct pump *pump)
 {
     pump->retired = true;
     pump->events_watched = 0;
+    pump_leave_line(pump);
     ev_io_stop(pump->loop, &pump->io);
     ev_clear_pending(pump->loop, &pump->io);
 }
@@ -398,6 +408,7 @@ void pump_close(struct pump *pump)
         return;
     }
     pump->open = false;
+    pump_leave_line(pump);
     ev_io_stop(pump->loop, &pump->io);
     ev_clear_pending(pump->loop, &pump->io);
     if (pump->batched) {

@@ -86,11 +86,6 @@ def test_row_47_stopped_peers_with_little_to_take(arena):
         each.close()
 
 
-@pytest.mark.xfail(
-    reason="50 peers that push 5 MB each hold quiet sessions up for 100 to 300 ms: the budget of a turn is each connection's",
-    raises=AssertionError,
-    strict=False,
-)
 @reduced(50, 1000)
 def test_row_47_many_stopped_peers(arena, count):
     """Each holds more than the kernel takes; all are ended by the deadline, and their memory comes back."""

@@ -207,6 +207,7 @@ void connection_logged_in(struct connection *c, const char *method, const char *
         log_line(LOG_WARN, "unreadable_unseen",
                  log_str("why", "this libssh cannot be watched: a request that it cannot use gets no answer"));
     }
+    pump_is_known(&c->pump);
     c->login_us = mono_us_between(c->accepted_at, mono_now());
     c->method = method;
     c->user = strdup(user != NULL ? user : "");
@@ -464,6 +465,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     if (pump_open(&c->pump, set->loop, session, fd, &pump_owner, c) != 0) {
         goto bad;
     }
+    pump_share(&c->pump, &set->turns);
     char text[NET_ADDRESS_TEXT_MAX];
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
     deadline_begin(&c->deadline, set->loop, set->config, c->accepted_at, on_expired, c);

@@ -46,6 +46,7 @@ struct connection_set {
     struct connection *first;
     struct connection *first_doomed, *last_doomed; /* closed, to be destroyed in this order */
     ev_prepare reaper;
+    struct pump_turns turns;
     ev_idle more_to_reap; /* has the loop turn again at once */
     bool draining;
     void (*closed)(void *data); /* after a connection has been destroyed: there is room, or nothing left */

@@ -53,6 +53,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->slot = slot;
     set->counters = &board->workers[slot];
     answers_begin();
+    pump_turns_init(&set->turns, loop);
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
     ev_idle_init(&set->more_to_reap, on_more_to_reap);
@@ -83,6 +84,7 @@ void connection_set_destroy(struct connection_set *set)
     while (set->first_doomed != NULL) {
         destroy_first_doomed(set);
     }
+    pump_turns_end(&set->turns);
     ev_idle_stop(set->loop, &set->more_to_reap);
     ev_prepare_stop(set->loop, &set->reaper);
 }
