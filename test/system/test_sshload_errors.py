@@ -362,3 +362,38 @@ def test_stopped_server_leaves_work_unfinished(server, tmp_path):
 def test_unwritable_result_is_said(server, tmp_path):
     done = run_tool("-n", 10, "-q", "--json", "/nonexistent/x.json", "{}:{}".format(*server.address))
     assert done.returncode == 1 and "/nonexistent/x.json" in done.stderr
+
+
+# -- peers that answer, but not with an echo
+
+
+def test_words_on_stderr_instead_of_an_echo_are_shown_at_once(tmp_path):
+    """A shell that takes what we send for a command: its complaint is the story, long before the time-out."""
+
+    def answer(channel, count, data):
+        channel.send_stderr(b"bash: line 1: x: not found\n\x1b[31m")
+
+    with evil_echo(answer) as address:
+        outcome = load(tmp_path, "-c", 1, "-n", 1, target=address)
+    assert outcome.errors["handshake-timeout"] == 1, outcome
+    first = outcome.first("handshake-timeout")
+    assert "no echo, perhaps a shell" in first, first
+    assert 'the peer wrote "bash: line 1: x: not found\\x0a\\x1b[31m' in first, first
+    assert outcome.result["phases"]["ramp_s"] < 12, outcome  # of 15 s
+
+
+def test_words_on_stdout_instead_of_an_echo_are_shown(tmp_path):
+    with evil_echo(lambda channel, count, data: channel.sendall(b"Welcome to the switch\r\n> ")) as address:
+        outcome = load(tmp_path, "-c", 1, "-n", 1, target=address)
+    first = outcome.first("mismatch")
+    assert "channel 0: offset 0, expected" in first and 'the peer wrote "Welcome to the switch\\x0d\\x0a> "' in first
+
+
+def test_words_on_stderr_beside_the_echo_do_no_harm(tmp_path):
+    def answer(channel, count, data):
+        channel.send_stderr(b"bash: warning: setlocale\n")
+        channel.sendall(data)
+
+    with evil_echo(answer) as address:
+        outcome = load(tmp_path, "-c", 1, "-d", "2500ms", "-r", 10, target=address)
+    assert outcome.errors == {} and outcome.summary["ok"] == 25, outcome

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A peer that writes to stderr and then does not echo for so long is not going to: it is a shell, or refuses. */
+#define WORDS_INSTEAD_NS (2 * NS_PER_S)
+
 /* ---- ends ---- */
 
 static uint64_t channel_count(const struct client *client)
@@ -60,6 +63,10 @@ void client_fail(struct client *client, enum fault fault, const char *what)
     char text[FAULT_EXAMPLE_MAX];
     (void)snprintf(text, sizeof text, "connection %llu to %s, %s: %s", (unsigned long long)client->number, target->text,
                    phase, what);
+    const struct heard *heard = streams_heard(client->streams, channel_count(client));
+    if (heard != NULL) {
+        heard_append(heard, text, sizeof text);
+    }
     fault_note(&tally->faults, fault, 1, text);
     tally_live_add(&tally->live.errors, 1);
     struct tally_second *second =
@@ -378,6 +385,13 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
             client_fail(client, fault, text);
         }
     }
+    if (has_channels(client) && client->state == CLIENT_HANDSHAKE) {
+        const struct heard *heard = streams_heard(client->streams, channel_count(client));
+        if (heard != NULL && now_ns - heard->from_ns > WORDS_INSTEAD_NS) {
+            client_fail(client, FAULT_HANDSHAKE_TIMEOUT, "no echo, perhaps a shell (see --request)");
+            return;
+        }
+    }
     if (now_ns < client->deadline_ns) {
         return;
     }
@@ -390,7 +404,10 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
                        (unsigned long long)client->pump.wire.in_bytes);
         client_fail(client, FAULT_HANDSHAKE_TIMEOUT, text);
     } else {
-        client_fail(client, FAULT_HANDSHAKE_TIMEOUT, "not finished in time");
+        bool silent = phase_of(client) == PHASE_FIRST_ECHO;
+        client_fail(client, FAULT_HANDSHAKE_TIMEOUT,
+                    silent ? "not finished in time; a shell would wait for a line end (see --request)"
+                           : "not finished in time");
     }
 }
 

@@ -13,6 +13,7 @@ void stream_free(struct stream *stream)
 {
     free(stream->ring);
     free(stream->complaint);
+    heard_forget(&stream->heard);
     stream->ring = NULL;
     stream->complaint = NULL;
 }
@@ -134,6 +135,9 @@ static int on_data(ssh_session session, ssh_channel handle, void *data, uint32_t
     (void)session;
     (void)handle;
     struct stream *stream = userdata;
+    if (is_stderr != 0 && !stream_has_echoed(stream)) {
+        heard_add(&stream->heard, data, size, mono_now().ns);
+    }
     if (is_stderr != 0 || stream->mismatch) {
         return (int)size; /* the channel is finished anyway; a server's words on stderr are not the echo */
     }
@@ -143,6 +147,9 @@ static int on_data(ssh_session session, ssh_channel handle, void *data, uint32_t
         return (int)size;
     }
     if (!verify(stream, data, size, !down)) {
+        if (!stream_has_echoed(stream)) {
+            heard_add(&stream->heard, data, size, mono_now().ns);
+        }
         return (int)size;
     }
     stream->read += size;
@@ -190,6 +197,7 @@ int stream_attach(struct stream *stream, struct pump *pump, ssh_channel handle, 
     stream->one_way = o->mode == MODE_STREAM && o->direction == DIRECTION_UP;
     free(stream->complaint);
     stream->complaint = NULL;
+    heard_forget(&stream->heard);
     stream->callbacks = (struct ssh_channel_callbacks_struct){
         .userdata = stream,
         .channel_data_function = on_data,

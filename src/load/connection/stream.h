@@ -10,6 +10,7 @@
 #ifndef LOAD_CONNECTION_STREAM_H
 #define LOAD_CONNECTION_STREAM_H
 
+#include "load/connection/heard.h"
 #include "load/result/tally.h"
 #include "load/settings.h"
 #include "sshecho/clock.h"
@@ -68,9 +69,10 @@ struct stream {
     bool greeted;        /* the greeting came back */
     bool remote_closed;  /* the peer sent CLOSE */
     bool remote_eof;
-    bool mismatch;   /* content went wrong; `complaint` says how */
-    int exit_status; /* -1: none seen */
-    char *complaint; /* malloc'd, or NULL */
+    bool mismatch;      /* content went wrong; `complaint` says how */
+    int exit_status;    /* -1: none seen */
+    char *complaint;    /* malloc'd, or NULL */
+    struct heard heard; /* while nothing has been echoed */
 };
 
 void stream_init(struct stream *stream, struct stream_shared *shared, uint64_t number);
@@ -96,6 +98,12 @@ bool stream_send_begun(struct stream *stream);
 void stream_give_up(struct stream *stream);
 /* Since when the oldest message waits for its answer, or to be sent; INT64_MAX when there is none. */
 int64_t stream_oldest_ns(const struct stream *stream);
+
+/* Whether anything of ours has come back on this connection. */
+static inline bool stream_has_echoed(const struct stream *stream)
+{
+    return stream->greeted || stream->completed > 0;
+}
 
 static inline uint32_t stream_waiting(const struct stream *stream)
 {

@@ -53,6 +53,16 @@ enum fault streams_find_late(const struct stream *streams, uint64_t count, int64
     return FAULT_NONE;
 }
 
+const struct heard *streams_heard(const struct stream *streams, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (streams[i].heard.words != NULL && !stream_has_echoed(&streams[i])) {
+            return &streams[i].heard;
+        }
+    }
+    return NULL;
+}
+
 int streams_exit_status(const struct stream *streams, uint64_t count)
 {
     int status = -1;

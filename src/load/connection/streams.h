@@ -24,6 +24,8 @@ enum fault streams_find_fault(const struct stream *streams, uint64_t count, bool
 /* FAULT_ECHO_TIMEOUT and the words when the oldest message of one has waited longer than allowed, else FAULT_NONE. */
 enum fault streams_find_late(const struct stream *streams, uint64_t count, int64_t now_ns, int64_t allowed_ns,
                              char *text, size_t size);
+/* The first channel whose peer wrote something else where the first echo was due; NULL: none. */
+const struct heard *streams_heard(const struct stream *streams, uint64_t count);
 /* The last exit status that a channel reported; -1: none. */
 int streams_exit_status(const struct stream *streams, uint64_t count);
 /* Messages of this connection that have been answered. */
