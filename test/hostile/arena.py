@@ -16,7 +16,7 @@ from pathlib import Path
 import harness
 import rawssh
 from harness import wait_until
-from judge import FLOOR_MS, SANITIZED, QuietSessions, verdict
+from judge import FLOOR_MS, SANITIZED, TIMES_COUNT, QuietSessions, verdict
 
 SHORTEST_SECONDS = 0.5  # how long the quiet sessions are looked at, at least
 PEAK_MIB = 24  # what a row may cost its worker at its highest point, unless it says otherwise
@@ -112,7 +112,7 @@ class Arena:
         self.workers = server.workers()
         self.idle_fds = {pid: harness.fd_count(pid) for pid in self.workers}
         if judged:
-            if server.quiet is None:
+            if server.quiet is None and TIMES_COUNT:
                 self.measure_quiet(server)
             self.loads = self.begin()
         self.base_rss = {pid: harness.rss_kib(pid) for pid in self.workers}
@@ -124,7 +124,9 @@ class Arena:
     # -- the judge
 
     def begin(self):
-        loads = QuietSessions(self.server.address, self.server.directory, "quiet"), self.reference.load()
+        loads = [QuietSessions(self.server.address, self.server.directory, "quiet")]
+        if TIMES_COUNT:
+            loads.append(self.reference.load())
         try:
             for each in loads:
                 each.wait_up()
@@ -159,8 +161,10 @@ class Arena:
         left = self.began + SHORTEST_SECONDS - time.monotonic()
         if left > 0:
             time.sleep(left)
-        during, meanwhile = self.end(self.loads)
+        during, meanwhile = (self.end(self.loads) + [None])[:2]
         self.loads = None
+        if not meanwhile:
+            return verdict(during, None, None)
         self.record(during, meanwhile)
         tolerance = SANITIZED if harness.is_sanitized() else 1.0
         return verdict(during, self.server.quiet, meanwhile, tolerance)

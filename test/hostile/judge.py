@@ -11,10 +11,14 @@ a reference, and a pause is forgiven by as much as the other load was late in th
 attacked server adds is always its own. A busy machine can still hand out its processors unevenly for a second: a row that
 is guilty by the first rule alone, or by the second in a second in which the other server was late as well, is tried once
 more, and fails if it is guilty again.
+
+JUDGE=harm leaves the times out, for runs in which rows stand side by side and disturb each other: a few quiet sessions
+still have to get every byte back, and none may be lost.
 """
 
 import datetime
 import json
+import os
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -22,7 +26,8 @@ from dataclasses import dataclass, field
 import harness
 from harness import wait_until
 
-SESSIONS, RATE, BYTES = 20, 200, 64
+TIMES_COUNT = os.environ.get("JUDGE", "times") != "harm"
+SESSIONS, RATE, BYTES = (20, 200, 64) if TIMES_COUNT else (4, 40, 64)
 RATIO = 2.0
 FLOOR_MS = 5.0
 LONGEST_MS = 50.0
@@ -86,6 +91,8 @@ def verdict(during, quiet, reference, tolerance=1.0):
         return AssertionError(f"the quiet sessions were harmed: {during.wrong}")
     if during.count == 0:
         return AssertionError("not one echo came back to the quiet sessions")
+    if reference is None:
+        return None
     allowed = tolerance * max(FLOOR_MS, RATIO * quiet.p99, RATIO * reference.p99)
     late = during.above(allowed)
     figures = (
