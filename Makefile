@@ -43,7 +43,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain build-plain check-asan check-tsan lint fuzz fuzz-build demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain unit-build build-plain build-asan check-asan check-tsan lint fuzz fuzz-build demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
@@ -95,27 +95,32 @@ side_by_side_then_alone = status=0; \
   $(PYTEST) -m alone $(1) || status=1; \
   exit $$status
 check: all check-unit check-system check-hostile
+unit-build: $(UNIT)
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
 check-system: all bench-tools
 	export BUILD=$(BUILD); $(call side_by_side_then_alone,test/system)
 check-hostile: all
-	BUILD=$(BUILD) $(PYTEST) test/hostile
+	export BUILD=$(BUILD); $(call side_by_side_then_alone,test/hostile)
+# Rows side by side disturb each other: what is judged is harm. JUDGE=times JOBS=0: times too, one by one.
+JUDGE ?= harm
 # The hostile tests with the limits that a server on a network has.
 check-exposed: all
-	SSHECHOD_OPTIONS="profile=exposed" BUILD=$(BUILD) $(PYTEST) test/hostile
-# The system and hostile tests once more with libssh doing its own socket I/O and asking libcrypto for everything.
-PLAIN_TESTS ?= test/system test/hostile
+	SSHECHOD_OPTIONS="profile=exposed" JUDGE=$(JUDGE) BUILD=$(BUILD) $(PYTEST) -n $(JOBS) test/hostile
+# Hostile tests and the echo's once more with libssh doing its own socket I/O and asking libcrypto for everything.
+PLAIN_TESTS ?= test/system/test_window.py test/system/test_services.py test/hostile
 check-plain: all bench-tools
-	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" BUILD=$(BUILD) $(PYTEST) $(PLAIN_TESTS)
+	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" JUDGE=$(JUDGE) BUILD=$(BUILD) $(PYTEST) -n $(JOBS) $(PLAIN_TESTS)
 # Without the two seams in the program at all: that it still builds.
 build-plain:
 	$(MAKE) BUILD=build-plain TRANSPORT=0 CRYPTO_SHORTCUTS=0 all
 # Unit, window and hostile tests under ASan and UBSan, in $(BUILD)-asan; ASAN_TESTS=test/system for the rest.
 ASAN_TESTS ?= test/system/test_window.py test/hostile
-check-asan:
-	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined all check-unit
-	BUILD=$(BUILD)-asan $(PYTEST) $(ASAN_TESTS)
+build-asan:
+	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined all unit-build
+check-asan: build-asan
+	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined check-unit
+	JUDGE=$(JUDGE) BUILD=$(BUILD)-asan $(PYTEST) -n $(JOBS) $(ASAN_TESTS)
 # Only sshload has threads: a handful of tests with one that ThreadSanitizer watches, against the server as it is.
 check-tsan: $(BUILD)/sshechod
 	$(MAKE) BUILD=build-tsan OPT='-O1 -g' SANITIZE=thread build-tsan/sshload

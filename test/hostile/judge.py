@@ -87,8 +87,9 @@ class Late(AssertionError):
 
 def verdict(during, quiet, reference, tolerance=1.0):
     """None, or why the attacked server is guilty: an AssertionError to raise."""
-    if during.wrong:
-        return AssertionError(f"the quiet sessions were harmed: {during.wrong}")
+    if during.wrong:  # with rows side by side, one of the short deadlines of a row may be missed by the machine's fault
+        kind = Late if reference is None and "took too long" in during.wrong else AssertionError
+        return kind(f"the quiet sessions were harmed: {during.wrong}")
     if during.count == 0:
         return AssertionError("not one echo came back to the quiet sessions")
     if reference is None:

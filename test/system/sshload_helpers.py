@@ -54,9 +54,10 @@ def target_of(server):
 
 
 def start_load(directory, *arguments, target, json_name="result.json", **more):
-    """A running sshload; the caller waits for it."""
+    """A running sshload; the caller waits for it. One whose arguments hold --json=- leaves its result on stdout."""
     json_path = Path(directory) / json_name
-    command = [str(harness.SSHLOAD), "--json", str(json_path), *map(str, arguments)]
+    ours = [] if "--json=-" in arguments else ["--json", str(json_path)]
+    command = [str(harness.SSHLOAD), *ours, *map(str, arguments)]
     command += [
         each if isinstance(each, str) else target_of(each)
         for each in (target if isinstance(target, list) else [target])
@@ -76,6 +77,8 @@ def finish_load(started, timeout=60):
         process.communicate()
         raise AssertionError(f"sshload still runs after {timeout} s: {' '.join(command)}") from None
     process.stdout, process.stderr = out, err
+    if "--json=-" in command and out:
+        json_path.write_text(out)
     outcome = Outcome(command, process, json_path)
     report = harness.SANITIZER_REPORT.search(err)
     assert not report, f"sanitizer report:\n{err}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from sshload_helpers import check_result, finish_load, run_tool, start_load
 
 yaml = pytest.importorskip("yaml")
 
@@ -195,33 +196,26 @@ def test_job_command_is_understood_and_its_results_are_joined(serve, tmp_path):
         env={**os.environ, "JOB_COMPLETION_INDEX": "0"},
     )  # as it stands, with no start put in
     assert refused.returncode == 2, refused
-    arguments = [str(harness.SSHLOAD), *[changes.get(each, each) for each in command[1:]]]
+    *arguments, target = [changes.get(each, each) for each in command[1:]]
     running = [
-        subprocess.Popen(
-            arguments,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        start_load(
+            tmp_path,
+            *arguments,
+            target=target,
+            json_name=f"sshload-{index}.json",
             env={**os.environ, "JOB_COMPLETION_INDEX": str(index)},
         )
         for index in range(job["completions"])
     ]
-    paths, connections = [], 0
-    for index, process in enumerate(running):
-        output, errors = process.communicate(timeout=30)
-        assert process.returncode == 0, errors
-        connections += json.loads(output)["summary"]["sessions_up"]
-        paths.append(tmp_path / f"sshload-{index}.json")
-        paths[-1].write_text(output)
+    outcomes = [finish_load(each) for each in running]
+    assert all(each.code == 0 for each in outcomes), outcomes
+    paths = [each.json_path for each in outcomes]
+    connections = sum(each.summary["sessions_up"] for each in outcomes)
     assert connections == 8
     merged = tmp_path / "all.json"
-    result = subprocess.run(
-        [str(harness.SSHLOAD), "merge", *map(str, paths), "--json", str(merged)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+    result = run_tool("merge", *paths, "--json", merged)
     assert result.returncode == 0, result.stderr
+    check_result(json.loads(merged.read_text()))
     summary = json.loads(merged.read_text())["summary"]
     assert summary["ok"] == sum(json.loads(path.read_text())["summary"]["ok"] for path in paths)
 

@@ -294,6 +294,7 @@ def test_clients_that_vanish_leave_nothing(server, dial, end):
         else:
             client.close()
     harness.wait_until(lambda: harness.sockets_held(worker) == base, 10, "the sockets to be closed")
+    harness.wait_until(lambda: len(server.lines("close")) >= 20, 10, "a line for each")
     assert len(server.lines("close")) == 20
     fresh = dial(server)
     assert fresh.echo(fresh.shell(), b"x") == b"x"

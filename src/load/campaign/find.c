@@ -196,6 +196,7 @@ static int look(struct find_question *question, struct search *search, const str
     }
     free(steps);
     (void)rmdir(directory);
+    question->directory = NULL;
     return code;
 }
 
@@ -215,7 +216,7 @@ int find_run(int argc, char **argv)
     if (words_sort(&find_option_table, argc, argv, &line) != 0 ||
         options_init(&find_option_table, &own, &own_given, &error) != 0 ||
         options_parse_arguments(&find_option_table, &own, &own_given, (int)line.ours.count, line.ours.items, &rest,
-                                &error) != 0) {
+                                &error) != 0) { /* NOLINT(bugprone-branch-clone): --help goes before what follows */
         code = tools_complain(TOOLS_USAGE, error.text);
     } else if (own.help) {
         options_print_help(&find_option_table, stdout);

@@ -133,8 +133,8 @@ int listeners_open(struct listeners *listeners, const struct config *config, con
         }
         int found = take_over(keep, &item->asked, taken, listeners->count);
         taken[listeners->count] = found;
-        if (found >= 0 ? copy_one(item, &keep->items[found], error) != 0
-                       : open_one(item, config->listen.items[i], config->backlog, error) != 0) {
+        if (keep != NULL && found >= 0 ? copy_one(item, &keep->items[found], error) != 0
+                                       : open_one(item, config->listen.items[i], config->backlog, error) != 0) {
             goto bad;
         }
         listeners->count++;

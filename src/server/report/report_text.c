@@ -39,6 +39,7 @@ static void print_scalar(const struct page *page, const json_t *value)
     }
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as the report that we made ourselves */
 static void print_members(const struct page *page, const json_t *object, int depth)
 {
     const char *key;
@@ -121,6 +122,7 @@ static void print_value(const struct page *page, const char *name, const json_t 
         (void)fputs(page->line_end, page->out);
     }
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* What somebody has to read first comes last, above the prompt. */
 static void print_remarks(const struct page *page, const json_t *remarks)
