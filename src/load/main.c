@@ -82,7 +82,7 @@ static int say_outcome(const struct settings *settings, const struct result *res
     if (o->json != NULL && result_save(result, o->json, error, sizeof error) != 0) {
         code = complain(EXIT_WRONG, error);
     }
-    if (o->hdr != NULL && report_save_hdr(result, o->hdr, error, sizeof error) != 0) {
+    if (report_save_files(result, o->hdr, o->hlog, o->csv, error, sizeof error) != 0) {
         code = complain(EXIT_WRONG, error);
     }
     bool asked = false; /* about whether the load was sustained */

@@ -53,7 +53,7 @@ struct load_options {
 
     uint64_t interval_us;
     bool progress, quiet;
-    char *json, *hdr, *label, *percentiles;
+    char *json, *hdr, *hlog, *csv, *label, *percentiles;
     uint64_t repeat;
     struct string_list fail_if;
     unsigned log_level, log_format;
@@ -90,6 +90,7 @@ struct settings {
     struct plan_size size;
     struct plan_rate rate;
     struct plan_shard shard;
+    int64_t timeline_us; /* length of the intervals that are kept; 0: nobody wants them */
     int64_t start_at_us; /* since 1970; 0: at once */
     enum auth_method auth[AUTH_METHODS];
     size_t auth_count;

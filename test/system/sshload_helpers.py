@@ -130,6 +130,11 @@ def check_result(result):
         assert histogram["total"] == result[name]["count"] == sum(count for _, count in histogram["buckets"])
     for name, figures in result["handshake_us"]["phases"].items():
         check_figures(figures, name)
+    if "intervals" in result:
+        rows = result["intervals"]["rows"]
+        assert sum(row["count"] for row in rows) == result["latency_us"]["count"]
+        assert max((row["max"] or 0 for row in rows), default=0) == (result["latency_us"]["max"] or 0)
+        assert sum(row["errors"] for row in rows) <= summary["errors"]
     if summary["seconds"] > 0:
         assert abs(summary["echoes_per_s"] - summary["echoes"] / summary["seconds"]) < 0.01
         assert abs(summary["mb_per_s"] - summary["bytes"] / 1e6 / summary["seconds"]) < 0.01

@@ -3,6 +3,7 @@
 #include "sshecho/units.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,45 +12,118 @@ static uint64_t live(const _Atomic uint64_t *counter)
     return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
 }
 
+struct line {
+    double at_s, seconds;
+    const char *phase;
+    uint64_t sessions, handshakes, echoes, bytes, errors;
+    double mean_us;            /* of the echoes; negative: none came */
+    const struct histogram *h; /* of the measured ones; NULL: not known */
+};
+
+static const char *print_us(double us, char buffer[32])
+{
+    if (us < 0.0) {
+        return "-";
+    }
+    (void)units_human_duration(buffer, 32, us);
+    return buffer;
+}
+
+static void print_line(const struct progress *p, const struct line *l)
+{
+    (void)fprintf(p->out, "%s%7.1fs  %s  sessions=%llu  handshakes/s=%.0f  echoes/s=%.0f  MB/s=%.2f  mean=%s",
+                  p->on_terminal ? "\r\x1b[K" : "", l->at_s, l->phase, (unsigned long long)l->sessions,
+                  (double)l->handshakes / l->seconds, (double)l->echoes / l->seconds,
+                  (double)l->bytes / 1e6 / l->seconds, print_us(l->mean_us, (char[32]){0}));
+    if (l->h != NULL) {
+        bool some = l->h->total > 0;
+        (void)fprintf(p->out, "  p50=%s  p99=%s  max=%s",
+                      print_us(some ? (double)histogram_percentile(l->h, 50.0) : -1.0, (char[32]){0}),
+                      print_us(some ? (double)histogram_percentile(l->h, 99.0) : -1.0, (char[32]){0}),
+                      print_us(some ? (double)l->h->max : -1.0, (char[32]){0}));
+    }
+    (void)fprintf(p->out, "  errors=%llu%s", (unsigned long long)l->errors, p->on_terminal ? "" : "\n");
+    (void)fflush(p->out);
+}
+
+/* When the measurement begins; 0: not known yet. */
+static int64_t measure_from_ns(const struct progress *p)
+{
+    int64_t gate_ns = atomic_load((_Atomic int64_t *)&p->control->gate_ns);
+    return gate_ns == 0 ? 0 : gate_ns + (int64_t)p->settings->options.warmup_us * NS_PER_US;
+}
+
+static uint64_t errors_so_far(const struct progress *p)
+{
+    uint64_t errors = 0;
+    for (unsigned i = 0; i < p->settings->threads; i++) {
+        errors += live(&p->workers[i].tally.live.errors);
+    }
+    return errors;
+}
+
 static void show(struct progress *p)
 {
-    uint64_t sessions = 0, echoes = 0, bytes = 0, errors = 0, handshakes = 0, latency_us = 0;
+    uint64_t latency_us = 0, echoes = 0, bytes = 0, handshakes = 0;
+    struct line line = {.mean_us = -1.0};
     for (unsigned i = 0; i < p->settings->threads; i++) {
         const struct tally_live *l = &p->workers[i].tally.live;
-        sessions += live(&l->sessions_up);
+        line.sessions += live(&l->sessions_up);
         echoes += live(&l->echoes);
         bytes += live(&l->bytes);
-        errors += live(&l->errors);
         handshakes += live(&l->handshakes);
         latency_us += live(&l->latency_sum_us);
     }
     mono_time now = mono_now();
-    double seconds = mono_s_between(p->last, now);
-    uint64_t done = echoes - p->echoes;
-    char mean[32] = "-";
-    if (done > 0) {
-        (void)units_human_duration(mean, sizeof mean, (double)(latency_us - p->latency_sum_us) / (double)done);
+    line.at_s = mono_s_between(p->started, now);
+    line.errors = errors_so_far(p);
+    line.seconds = mono_s_between(p->last, now);
+    line.echoes = echoes - p->echoes;
+    line.bytes = bytes - p->bytes;
+    line.handshakes = handshakes - p->handshakes;
+    if (line.echoes > 0) {
+        line.mean_us = (double)(latency_us - p->latency_sum_us) / (double)line.echoes;
     }
-    const char *phase = atomic_load((_Atomic int64_t *)&p->control->gate_ns) == 0 ? "ramp" : "load";
-    (void)fprintf(
-        p->out, "%s%7.1fs  %s  sessions=%llu  handshakes/s=%.0f  echoes/s=%.0f  MB/s=%.2f  mean=%s  errors=%llu%s",
-        p->on_terminal ? "\r\x1b[K" : "", mono_s_between(p->started, now), phase, (unsigned long long)sessions,
-        (double)(handshakes - p->handshakes) / seconds, (double)done / seconds,
-        (double)(bytes - p->bytes) / 1e6 / seconds, mean, (unsigned long long)errors, p->on_terminal ? "" : "\n");
-    (void)fflush(p->out);
+    line.phase = measure_from_ns(p) == 0 ? "ramp" : "load";
+    print_line(p, &line);
     p->echoes = echoes;
     p->bytes = bytes;
-    p->errors = errors;
     p->handshakes = handshakes;
     p->latency_sum_us = latency_us;
     p->last = now;
+}
+
+void progress_interval(struct progress *p, const struct interval *interval, uint64_t index)
+{
+    if (!p->active || p->on_terminal) {
+        return;
+    }
+    interval_unpack(interval, p->scratch);
+    int64_t end_us = (int64_t)(index + 1) * p->settings->timeline_us;
+    struct line line = {
+        .at_s = (double)(measure_from_ns(p) - p->started.ns) / (double)NS_PER_S + (double)end_us / 1e6,
+        .seconds = (double)(interval->covered_us > 0 ? interval->covered_us : p->settings->timeline_us) / 1e6,
+        .phase = "load",
+        .sessions = interval->sessions,
+        .handshakes = interval->handshakes,
+        .echoes = interval->echoes,
+        .bytes = interval->bytes,
+        .errors = errors_so_far(p),
+        .mean_us = p->scratch->total > 0 ? histogram_mean(p->scratch) : -1.0,
+        .h = p->scratch,
+    };
+    print_line(p, &line);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
-    show(timer->data);
+    struct progress *p = timer->data;
+    int64_t from_ns = measure_from_ns(p);
+    if (p->on_terminal || from_ns == 0 || mono_now().ns < from_ns) {
+        show(p);
+    }
 }
 
 void progress_start(struct progress *progress, const struct settings *settings, const struct load_control *control,
@@ -61,6 +135,8 @@ void progress_start(struct progress *progress, const struct settings *settings, 
     progress->on_terminal = o->interval_us == 0;
     progress->out = progress->on_terminal || (o->json != NULL && strcmp(o->json, "-") == 0) ? stderr : stdout;
     progress->active = o->interval_us > 0 || (o->progress && !o->quiet && isatty(STDERR_FILENO));
+    progress->scratch = progress->active ? malloc(sizeof *progress->scratch) : NULL;
+    progress->active = progress->scratch != NULL;
     if (progress->active) {
         double every_s = o->interval_us > 0 ? (double)o->interval_us / 1e6 : 0.5;
         ev_timer_init(&progress->timer, on_timer, every_s, every_s);
@@ -75,6 +151,8 @@ void progress_stop(struct progress *progress)
         return;
     }
     ev_timer_stop(progress->loop, &progress->timer);
+    free(progress->scratch);
+    progress->scratch = NULL;
     if (progress->on_terminal) {
         (void)fprintf(stderr, "\r\x1b[K");
         (void)fflush(stderr);

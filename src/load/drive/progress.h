@@ -1,14 +1,16 @@
 /*
  * progress.h - room: what a person sees while a run goes on.
  *
- * Lines at an interval on stdout (stderr while the JSON goes to stdout), or one line on a terminal, from the live
- * counters. Owns its timer and the figures of the last interval; reads the workers' counters only.
+ * Lines at an interval on stdout (stderr while the JSON goes to stdout), or one line on a terminal. Before and after
+ * the measurement a line comes from the live counters, in it from the intervals, so that lines and files say the same.
+ * Owns its timer and the figures of the last line; reads the workers' counters only.
  */
 #ifndef LOAD_DRIVE_PROGRESS_H
 #define LOAD_DRIVE_PROGRESS_H
 
 #include "load/drive/worker.h"
 #include "load/settings.h"
+#include "load/timeline/timeline.h"
 
 #include <ev.h>
 #include <stdio.h>
@@ -20,7 +22,8 @@ struct progress {
     struct ev_loop *loop;
     ev_timer timer;
     mono_time started, last;
-    uint64_t echoes, bytes, errors, handshakes, latency_sum_us; /* as last seen */
+    uint64_t echoes, bytes, handshakes, latency_sum_us; /* as last seen */
+    struct histogram *scratch;                          /* owned */
     FILE *out;
     bool on_terminal; /* one line on stderr, over and over */
     bool active;
@@ -28,6 +31,8 @@ struct progress {
 
 void progress_start(struct progress *progress, const struct settings *settings, const struct load_control *control,
                     const struct load_worker *workers, struct ev_loop *loop);
+/* An interval of the measurement is over. */
+void progress_interval(struct progress *progress, const struct interval *interval, uint64_t index);
 void progress_stop(struct progress *progress);
 
 #endif

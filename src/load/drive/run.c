@@ -1,5 +1,6 @@
 #include "load/drive/run.h"
 
+#include "load/drive/intervals.h"
 #include "load/drive/progress.h"
 #include "load/drive/worker.h"
 #include "load/plan/schedule.h"
@@ -20,6 +21,7 @@ struct run {
     ev_signal interrupt, terminate;
     ev_timer start_timer;
     struct progress progress;
+    struct intervals intervals;
     unsigned signals;
     mono_time began, ready, opened; /* ready: every session stood or had failed */
     int64_t opened_us;              /* since 1970 */
@@ -89,6 +91,20 @@ static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
     }
 }
 
+static void on_whole_interval(struct interval *interval, uint64_t index, void *data)
+{
+    struct run *run = data;
+    progress_interval(&run->progress, interval, index);
+}
+
+static void on_sampled(struct ev_loop *loop, ev_async *async, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct run *run = async->data;
+    intervals_collect(&run->intervals);
+}
+
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
     (void)loop;
@@ -107,6 +123,9 @@ static void watch(struct run *run)
     ev_async_init(&run->control.changed, on_changed);
     run->control.changed.data = run;
     ev_async_start(run->loop, &run->control.changed);
+    ev_async_init(&run->control.sampled, on_sampled);
+    run->control.sampled.data = run;
+    ev_async_start(run->loop, &run->control.sampled);
     ev_signal_init(&run->interrupt, on_signal, SIGINT);
     ev_signal_init(&run->terminate, on_signal, SIGTERM);
     run->interrupt.data = run->terminate.data = run;
@@ -128,6 +147,8 @@ static void gather(struct run *run, struct result *result)
         measured_ns = ns > measured_ns ? ns : measured_ns;
         (void)tally_merge(&result->tally, &run->workers[i].tally);
     }
+    result->timeline = run->intervals.timeline;
+    run->intervals.timeline = (struct timeline){0};
     (void)snprintf(result->mode, sizeof result->mode, "%s", load_mode_names[o->mode]);
     (void)snprintf(result->label, sizeof result->label, "%s", o->label == NULL ? "" : o->label);
     result->open_loop = schedule_is_open(settings);
@@ -161,8 +182,10 @@ int run_load(const struct settings *settings, struct result *result, char *error
     run.loop = ev_default_loop(EVFLAG_AUTO);
     run.workers = calloc(settings->threads, sizeof *run.workers);
     if (run.loop == NULL || run.workers == NULL ||
+        intervals_init(&run.intervals, settings->threads, settings->timeline_us, on_whole_interval, &run) != 0 ||
         slots_init(&run.control.slots, settings->connecting, settings->threads, on_slot_free, &run) != 0) {
         (void)snprintf(error, error_size, "out of memory");
+        intervals_free(&run.intervals);
         free(run.workers);
         return -1;
     }
@@ -178,6 +201,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
             wake_all(&run);
             load_worker_free(&run.workers[i]);
         } else {
+            run.intervals.samplers[i] = &run.workers[i].sampler;
             run.started++;
         }
     }
@@ -187,6 +211,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
     for (unsigned i = 0; i < run.started; i++) {
         load_worker_join(&run.workers[i]);
     }
+    intervals_collect(&run.intervals);
     progress_stop(&run.progress);
     if (rc == 0) {
         gather(&run, result);
@@ -195,10 +220,12 @@ int run_load(const struct settings *settings, struct result *result, char *error
         load_worker_free(&run.workers[i]);
     }
     free(run.workers);
+    intervals_free(&run.intervals);
     slots_destroy(&run.control.slots);
     ev_signal_stop(run.loop, &run.interrupt);
     ev_signal_stop(run.loop, &run.terminate);
     ev_async_stop(run.loop, &run.control.changed);
+    ev_async_stop(run.loop, &run.control.sampled);
     ev_loop_destroy(run.loop);
     return rc;
 }

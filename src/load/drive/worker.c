@@ -133,6 +133,7 @@ static void enter_measure(struct load_worker *worker)
 {
     worker->phase = WORKER_MEASURE;
     pressure_begin(&worker->pressure);
+    sampler_begin(&worker->sampler, worker->traffic.shared.streams.measure_from_ns);
     if (worker->settings->options.count == 0) {
         set_phase_timer(worker, worker->traffic.shared.streams.measure_to_ns);
     }
@@ -248,6 +249,7 @@ static void *run(void *argument)
         ramp_step(worker);
     }
     ev_run(worker->loop, 0);
+    sampler_end(&worker->sampler);
     traffic_stop(&worker->traffic);
     transport_release_buffers();
     crypto_shortcuts_stop();
@@ -285,6 +287,10 @@ int load_worker_start(struct load_worker *worker, const struct settings *setting
                      worker->error, sizeof worker->error) != 0) {
         return -1;
     }
+    if (sampler_init(&worker->sampler, settings->timeline_us, &worker->tally, worker->loop, control->loop,
+                     &control->sampled) != 0) {
+        return -1;
+    }
     prepare_watchers(worker);
     sigset_t all;
     sigset_t before;
@@ -312,6 +318,7 @@ void load_worker_join(struct load_worker *worker)
 void load_worker_free(struct load_worker *worker)
 {
     traffic_free(&worker->traffic);
+    sampler_free(&worker->sampler);
     if (worker->loop != NULL) {
         ev_loop_destroy(worker->loop);
     }

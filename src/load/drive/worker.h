@@ -10,6 +10,7 @@
 
 #include "load/drive/pressure.h"
 #include "load/drive/roll_call.h"
+#include "load/drive/sampler.h"
 #include "load/drive/slots.h"
 #include "load/drive/traffic.h"
 #include "load/result/tally.h"
@@ -29,6 +30,7 @@ struct load_control {
     _Atomic unsigned done;   /* workers: that have finished */
     struct ev_loop *loop;    /* of the main thread */
     ev_async changed;        /* to it, after ready or done went up */
+    ev_async sampled;        /* to it, after a sampler handed something over */
     struct slots slots;      /* handshakes of the ramp */
 };
 
@@ -62,6 +64,7 @@ struct load_worker {
 
     int64_t drain_until_ns;
     struct pressure pressure;
+    struct sampler sampler;
     char error[256]; /* why it could not start */
 };
 

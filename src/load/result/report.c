@@ -282,12 +282,14 @@ static void print_hdr(const struct histogram *h, FILE *out)
     (void)fprintf(out, "#[Buckets = %12d, SubBuckets     = %12d]\n", HISTOGRAM_TIERS, HISTOGRAM_SUB_COUNT);
 }
 
-int report_save_hdr(const struct result *result, const char *path, char *error, size_t error_size)
+/* One file, by whichever of the writers below. */
+static int save(const struct result *result, const char *path, void (*write)(const struct result *result, FILE *out),
+                char *error, size_t error_size)
 {
-    FILE *file = fopen(path, "we");
-    bool bad = file == NULL;
+    FILE *file = path == NULL ? NULL : fopen(path, "we");
+    bool bad = path != NULL && file == NULL;
     if (file != NULL) {
-        print_hdr(tally_histogram(&result->tally, HISTOGRAM_LATENCY), file);
+        write(result, file);
         bad = ferror(file) != 0;
         bad = fclose(file) != 0 || bad;
     }
@@ -296,4 +298,32 @@ int report_save_hdr(const struct result *result, const char *path, char *error, 
         return -1;
     }
     return 0;
+}
+
+static void write_hdr(const struct result *result, FILE *out)
+{
+    print_hdr(tally_histogram(&result->tally, HISTOGRAM_LATENCY), out);
+}
+
+static void write_hlog(const struct result *result, FILE *out)
+{
+    char program[160];
+    char version[128];
+    (void)snprintf(program, sizeof program, "sshload %s", about_text(result, "program", "version", version));
+    timeline_write_hdr_log(&result->timeline, result->started_at_us + (int64_t)(result->warmup_s * 1e6), program, out);
+}
+
+static void write_csv(const struct result *result, FILE *out)
+{
+    timeline_write_csv(&result->timeline, out);
+}
+
+int report_save_files(const struct result *result, const char *hdr, const char *hlog, const char *csv, char *error,
+                      size_t error_size)
+{
+    return save(result, hdr, write_hdr, error, error_size) != 0 ||
+                   save(result, hlog, write_hlog, error, error_size) != 0 ||
+                   save(result, csv, write_csv, error, error_size) != 0
+               ? -1
+               : 0;
 }

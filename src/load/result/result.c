@@ -14,6 +14,7 @@ int result_init(struct result *result)
 void result_free(struct result *result)
 {
     tally_free(&result->tally);
+    timeline_free(&result->timeline);
     json_decref(result->about);
     result->about = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/timeline/timeline.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 
 struct result {
     struct tally tally;
+    struct timeline timeline; /* empty: an old file, or nobody wanted it */
     char mode[16];
     bool open_loop;
     bool interrupted;

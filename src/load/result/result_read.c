@@ -244,6 +244,11 @@ static void read_rest(struct reader *reader, json_t *document, struct result *re
     result->warmup_s = read_real(reader, phases, "warmup_s");
     result->seconds = read_real(reader, phases, "measure_s");
     result->drain_s = read_real(reader, phases, "drain_s");
+    json_t *intervals = json_object_get(document, "intervals"); /* not in older files */
+    char why[64];
+    if (intervals != NULL && timeline_from_json(&result->timeline, intervals, why, sizeof why) != 0) {
+        complain(reader, "intervals", why);
+    }
     result->about = json_incref(json_object_get(document, "about"));
 }
 

@@ -212,6 +212,9 @@ json_t *result_to_json(const struct result *result)
     rc |= json_object_set_new(document, "generator", generator_json(result));
     rc |= json_object_set_new(document, "negotiated", negotiated_json(&tally->negotiated));
     rc |= json_object_set_new(document, "series", series_json(tally));
+    if (result->timeline.length_us > 0) {
+        rc |= json_object_set_new(document, "intervals", timeline_to_json(&result->timeline));
+    }
     rc |= json_object_set_new(document, "histograms", histograms_json(tally));
     rc |= result->about != NULL ? json_object_set(document, "about", result->about) : 0;
     if (rc != 0) {

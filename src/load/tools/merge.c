@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct merge_options {
-    char *json, *hdr;
+    char *json, *hdr, *hlog, *csv;
     bool quiet, help;
 };
 
@@ -16,6 +16,10 @@ static const struct option_spec specs[] = {
      "Write the merged result as JSON; - is stdout.", "Options", OPTION_COMMAND_LINE},
     {"hdr", 0, OPTION_STRING, offsetof(struct merge_options, hdr), 0, 0, NULL, NULL, "FILE",
      "Write the percentiles of the merged latencies.", "Options", OPTION_COMMAND_LINE},
+    {"hlog", 0, OPTION_STRING, offsetof(struct merge_options, hlog), 0, 0, NULL, NULL, "FILE",
+     "Write the merged intervals as an HdrHistogram log.", "Options", OPTION_COMMAND_LINE},
+    {"csv", 0, OPTION_STRING, offsetof(struct merge_options, csv), 0, 0, NULL, NULL, "FILE",
+     "Write a row for each merged interval.", "Options", OPTION_COMMAND_LINE},
     {"quiet", 'q', OPTION_BOOL, offsetof(struct merge_options, quiet), 0, 0, "no", NULL, NULL, "Print no report.",
      "Options", OPTION_COMMAND_LINE},
     {"help", 'h', OPTION_BOOL, offsetof(struct merge_options, help), 0, 0, "no", NULL, NULL, "Print this and exit.",
@@ -30,27 +34,14 @@ const struct option_table merge_option_table = {
 };
 
 /* Options that may differ between the parts of one run: they say where and how a part ran, not what it did. */
-static const char *const local_options[] = {"shard",
-                                            "start-at",
-                                            "json",
-                                            "hdr",
-                                            "label",
-                                            "interval",
-                                            "progress",
-                                            "quiet",
-                                            "bind",
-                                            "fail-if",
-                                            "log-level",
-                                            "log-format",
-                                            "password-file",
-                                            "password-env",
-                                            "identity",
-                                            "known-hosts",
-                                            "threads",
-                                            "batching",
-                                            "crypto-shortcuts",
-                                            "percentiles",
-                                            NULL};
+static const char *const local_options[] = {"shard",        "start-at",   "json",
+                                            "hdr",          "hlog",       "csv",
+                                            "label",        "interval",   "progress",
+                                            "quiet",        "bind",       "fail-if",
+                                            "log-level",    "log-format", "password-file",
+                                            "password-env", "identity",   "known-hosts",
+                                            "threads",      "batching",   "crypto-shortcuts",
+                                            "percentiles",  NULL};
 
 static bool is_apart(const char *name, const char *const *entry)
 {
@@ -148,6 +139,11 @@ bool merge_matches(const struct result *into, const struct result *next, char *r
                        "such results)");
         return false;
     }
+    if (!timeline_fits(&into->timeline, &next->timeline)) {
+        (void)snprintf(reason, reason_size, "its intervals of %lld us and those of %lld us have no common length",
+                       (long long)next->timeline.length_us, (long long)into->timeline.length_us);
+        return false;
+    }
     double apart_s = (double)(next->started_at_us - into->started_at_us) / 1e6;
     apart_s = apart_s < 0.0 ? -apart_s : apart_s;
     if (apart_s > apart_allowed_s(into, next)) {
@@ -202,7 +198,8 @@ static double measured_together_s(const struct result *a, const struct result *b
 
 int merge_add(struct result *into, struct result *next)
 {
-    if (align(into, next) != 0) {
+    if (timeline_merge(&into->timeline, &next->timeline, next->started_at_us - into->started_at_us) != 0 ||
+        align(into, next) != 0) {
         return -1;
     }
     (void)json_array_append_new(parts_of(into), part_json(next));
@@ -267,7 +264,8 @@ int merge_run(const void *values, const struct string_list *files)
     if (code == TOOLS_OK && options->json != NULL && result_save(&merged, options->json, error, sizeof error) != 0) {
         code = tools_complain(TOOLS_WRONG, error);
     }
-    if (code == TOOLS_OK && options->hdr != NULL && report_save_hdr(&merged, options->hdr, error, sizeof error) != 0) {
+    if (code == TOOLS_OK &&
+        report_save_files(&merged, options->hdr, options->hlog, options->csv, error, sizeof error) != 0) {
         code = tools_complain(TOOLS_WRONG, error);
     }
     result_free(&merged);
