@@ -41,3 +41,11 @@ def test_an_interrupt_in_the_ramp_and_under_load(server, tmp_path):
         time.sleep(0.1)
         started[1].send_signal(signal.SIGINT)
         assert finish_load(started, 30).result["interrupted"]
+
+
+def test_intervals_of_many_threads_add_up(server, tmp_path):
+    """What a sampler hands over and the main thread takes, as often as can be, into every file that is made of it."""
+    files = ["--hlog", tmp_path / "run.hlog", "--csv", tmp_path / "run.csv"]
+    outcome = load(tmp_path, "-c", 8, "-t", 4, "-d", "700ms", "-w", "100ms", "-i", "2ms", *files, target=server)
+    assert outcome.code == 0, outcome
+    assert len(outcome.result["intervals"]["rows"]) > 100  # finish_load looks at their sum

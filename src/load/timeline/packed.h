@@ -27,7 +27,7 @@ struct packed *packed_make(const struct histogram *histogram);
 struct packed *packed_difference(const struct histogram *now, struct histogram *before);
 /* Adds it to `into`. */
 void packed_unpack(const struct packed *packed, struct histogram *into);
-/* Either may be NULL; NULL if both are, or out of memory. */
+/* Either may be NULL, which is an empty one. NULL: out of memory. */
 struct packed *packed_sum(const struct packed *a, const struct packed *b);
 
 /* As HdrHistogram's V2 compressed encoding in base64. NULL: out of memory. */
