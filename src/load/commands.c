@@ -25,6 +25,7 @@ static const struct {
     {"plot", &plot_option_table, plot_run, "at least one result"},
     {"ab", &ab_option_table, NULL, NULL},
     {"find", &find_option_table, NULL, NULL},
+    {"run", &scenario_option_table, scenario_run, "a scenario file"},
     {"report", &page_option_table, page_run, "at least one result"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

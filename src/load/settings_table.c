@@ -169,6 +169,7 @@ const struct option_table load_option_table = {
     .usage = "sshload [OPTION]... [USER@]HOST[:PORT]...\n"
              "       sshload ab -n N [OPTION]... TARGET_A TARGET_B\n"
              "       sshload find --slo CONDITION [OPTION]... TARGET\n"
+             "       sshload run SCENARIO\n"
              "       sshload compare A.json... -- B.json... [--tolerance PERCENT]\n"
              "       sshload merge FILE.json... [--json FILE]\n"
              "       sshload plot FILE.json... -o OUT.svg|OUT.png",
