@@ -203,6 +203,7 @@ def test_a_reload_asked_for_meanwhile_is_done_afterwards(serve, dial):
     channel.finish()
     client.close()
     server.wait_line("ready", count=3)
+    wait_until(lambda: len(server.workers()) == 1, 10, "the worker before to be gone: it may accept until then")
     with rawssh.Client(server.address) as other:
         other.login().shell()
         assert other.open().opened, "the configuration of the deferred reload is not in force"

@@ -40,6 +40,7 @@ const struct system_call_need system_call_needs[] = {
     {W | M, {"gettimeofday", "time", "clock_gettime", "clock_gettime64"}},
     {W | C, {"getrandom"}},
     {W | M | C, {"getpid"}},
+    {W, {"getppid"}}, /* whether the master is still there */
     {W | M | C, {"gettid"}},
     {W | M | C, {"futex", "futex_time64"}},
     {W | M | C, {"brk"}},
