@@ -1,7 +1,8 @@
 /*
  * pump_internal.h - inside the room of pump.h: what its files know of one another.
  *
- * pump.c turns; pump_turns.c decides who has his turn when many have something to do.
+ * pump.c turns, pump_counts.c knows what has gone through; pump_turns.c decides who has his turn when many have
+ * something to do.
  */
 #ifndef IO_PUMP_INTERNAL_H
 #define IO_PUMP_INTERNAL_H

@@ -20,10 +20,6 @@ CIRCLES_LEFT = [
     {"src/server/login/answers", "src/server/session/connection", "src/server/login/login"},
 ]
 LONG_LEFT = {
-    "src/io/pump.c",
-    "src/load/connection/client.c",
-    "src/load/connection/stream.c",
-    "src/server/master/master.c",
     "src/server/session/connection.c",
     "src/server/login/login.c",
 }

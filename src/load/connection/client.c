@@ -1,7 +1,5 @@
-#include "load/connection/client.h"
-
+#include "load/connection/client_internal.h"
 #include "load/connection/streams.h"
-#include "sshecho/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,157 +11,13 @@
 /* A peer that writes to stderr and then does not echo for so long is not going to: it is a shell, or refuses. */
 #define WORDS_INSTEAD_NS (2 * NS_PER_S)
 
-/* ---- ends ---- */
-
-static uint64_t channel_count(const struct client *client)
-{
-    return client->shared->settings->options.channels;
-}
-
-static enum fault_phase phase_of(const struct client *client)
-{
-    static const enum fault_phase phases[] = {[HANDSHAKE_KEX] = PHASE_KEX,
-                                              [HANDSHAKE_AUTH] = PHASE_AUTH,
-                                              [HANDSHAKE_CHANNELS] = PHASE_CHANNEL,
-                                              [HANDSHAKE_FIRST_ECHO] = PHASE_FIRST_ECHO,
-                                              [HANDSHAKE_DONE] = PHASE_TRAFFIC};
-    switch (client->state) {
-    case CLIENT_TCP:
-        return PHASE_TCP;
-    case CLIENT_HANDSHAKE:
-        if (client->handshake.stage == HANDSHAKE_KEX && ssh_get_serverbanner(client->pump.session) == NULL) {
-            return PHASE_BANNER;
-        }
-        return phases[client->handshake.stage];
-    case CLIENT_CLOSING:
-        return PHASE_CLOSE;
-    default:
-        return PHASE_TRAFFIC;
-    }
-}
-
-static void end(struct client *client, enum fault fault)
-{
-    ev_io_stop(client->shared->loop, &client->connecting);
-    client->state = CLIENT_ENDING;
-    client->fault = fault;
-    client->deadline_ns = INT64_MAX;
-    client->reap_next = client->shared->reap;
-    client->shared->reap = client;
-}
-
-void client_fail(struct client *client, enum fault fault, const char *what)
-{
-    if (client->state == CLIENT_IDLE || client->state == CLIENT_ENDING) {
-        return;
-    }
-    struct tally *tally = client->shared->tally;
-    const struct target *target = &client->shared->settings->targets[client->handshake.target];
-    const char *phase = fault_phase_name(phase_of(client));
-    char text[FAULT_EXAMPLE_MAX];
-    (void)snprintf(text, sizeof text, "connection %llu to %s, %s: %s", (unsigned long long)client->number, target->text,
-                   phase, what);
-    const struct heard *heard = streams_heard(client->streams, channel_count(client));
-    if (heard != NULL) {
-        heard_append(heard, text, sizeof text);
-    }
-    fault_note(&tally->faults, fault, 1, text);
-    tally_live_add(&tally->live.errors, 1);
-    struct tally_second *second =
-        tally_second_at(tally, (mono_now().ns - client->shared->streams.measure_from_ns) / NS_PER_US);
-    if (second != NULL) {
-        second->errors++;
-    }
-    log_line(LOG_INFO, "failed", log_u64("conn", client->number), log_str("class", fault_name(fault)),
-             log_str("phase", phase), log_str("what", what));
-    end(client, fault);
-}
-
-static void fail_by_session(struct client *client)
-{
-    ssh_session session = client->pump.session;
-    enum fault_phase phase = phase_of(client);
-    const char *said = ssh_get_error(session);
-    bool forgot = pump_end(&client->pump) == PUMP_END_PROTOCOL && strncmp(said, "Socket error", 12) == 0;
-    if (said[0] == '\0' || forgot) {
-        /* libssh wrote to the socket that it had just closed, and forgot why. */
-        said = phase == PHASE_KEX ? "it failed, probably for lack of a common algorithm" : "the connection ended";
-    }
-    char text[FAULT_EXAMPLE_MAX];
-    int status = streams_exit_status(client->streams, channel_count(client));
-    if (status >= 0) {
-        (void)snprintf(text, sizeof text, "%s (the channel's exit status was %d)", said, status);
-        said = text;
-    }
-    client_fail(client,
-                fault_from_session(phase, said, ssh_get_serverbanner(session) != NULL, client->pump.wire.in_bytes > 0),
-                said);
-}
-
-/* Says goodbye if anybody listens, and frees session, pump and fd. */
-static void drop_session(struct client *client)
-{
-    struct pump *pump = &client->pump;
-    if (!pump->open) {
-        return;
-    }
-    /* On the plain path libssh closes an fd that it was given in ssh_free, but not once it has disconnected. */
-    int left_open = -1;
-    if (pump_is_alive(pump) && pump_enter(pump)) {
-        left_open = pump->batched ? -1 : client->pump.fd;
-        ssh_disconnect(pump->session);
-        pump_leave(pump);
-    }
-    pump_close(pump);
-    if (left_open >= 0) {
-        (void)close(left_open);
-    }
-}
-
-static void release(struct client *client, enum fault fault)
-{
-    ev_io_stop(client->shared->loop, &client->connecting);
-    drop_session(client);
-    if (client->fd >= 0) {
-        (void)close(client->fd);
-        client->fd = -1;
-    }
-    struct tally *tally = client->shared->tally;
-    if (client->was_up) {
-        tally_live_add(&tally->live.sessions_up, UINT64_MAX); /* -1 */
-        if (fault != FAULT_NONE) {
-            tally->sessions_lost++;
-        }
-    }
-}
-
-static void reap(struct ev_loop *loop, ev_prepare *prepare, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct client_shared *shared = prepare->data;
-    struct client *list = shared->reap;
-    shared->reap = NULL; /* who ends meanwhile waits for the next turn of the loop */
-    while (list != NULL) {
-        struct client *client = list;
-        list = client->reap_next;
-        const uint64_t channels = shared->settings->options.channels;
-        release(client, client->fault);
-        for (uint64_t i = 0; i < channels; i++) {
-            stream_detach(&client->streams[i], client->fault, client->keep_unsent);
-        }
-        client->state = CLIENT_IDLE;
-        shared->events->ended(client, client->fault, shared->events_data);
-    }
-}
-
 /* ---- pump ---- */
 
 /* What the data callbacks found. False when the connection has been failed for it. */
 static bool channels_healthy(struct client *client, bool patient)
 {
     char text[FAULT_EXAMPLE_MAX];
-    enum fault fault = streams_find_fault(client->streams, channel_count(client), patient, text, sizeof text);
+    enum fault fault = streams_find_fault(client->streams, client_channels(client), patient, text, sizeof text);
     if (fault != FAULT_NONE) {
         client_fail(client, fault, text);
     }
@@ -222,7 +76,7 @@ static void advance(struct client *client)
     if (verdict == HANDSHAKE_GOES_ON) {
         come_up(client, mono_now().ns);
     } else if (verdict == HANDSHAKE_FAILED && failure.fault == FAULT_NONE) {
-        fail_by_session(client);
+        client_fail_by_session(client);
     } else if (verdict == HANDSHAKE_FAILED) {
         client_fail(client, failure.fault, failure.text);
     }
@@ -240,8 +94,8 @@ static bool on_turned(struct pump *pump, void *data)
     if (client->state == CLIENT_UP) {
         return client->shared->events->turned(client, client->shared->events_data);
     }
-    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
-        end(client, FAULT_NONE);
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, client_channels(client))) {
+        client_end(client, FAULT_NONE);
     }
     return false;
 }
@@ -250,12 +104,12 @@ static void on_dead(struct pump *pump, void *data)
 {
     (void)pump;
     struct client *client = data;
-    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, channel_count(client))) {
-        end(client, FAULT_NONE);
+    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, client_channels(client))) {
+        client_end(client, FAULT_NONE);
     } else if (has_channels(client) && !channels_healthy(client, false)) {
         return; /* what the channels know is the better story */
     } else {
-        fail_by_session(client);
+        client_fail_by_session(client);
     }
 }
 
@@ -290,7 +144,7 @@ static void begin_session(struct client *client)
     int rc = ssh_connect(session);
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* libssh has made it blocking */
     if (rc == SSH_ERROR || pump_start(pump) != 0) {
-        fail_by_session(client);
+        client_fail_by_session(client);
     }
     pump_leave(pump);
 }
@@ -345,7 +199,7 @@ void client_close(struct client *client)
     client->state = CLIENT_CLOSING;
     client->deadline_ns = mono_now().ns + (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
     bool entered = pump_enter(&client->pump); /* or we are in its turn already */
-    for (uint64_t i = 0; i < channel_count(client); i++) {
+    for (uint64_t i = 0; i < client_channels(client); i++) {
         if (client->streams[i].handle != NULL) {
             (void)ssh_channel_close(client->streams[i].handle); /* sends EOF first */
         }
@@ -380,13 +234,13 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
     if (client->state == CLIENT_UP) {
         int64_t allowed_ns = (int64_t)client->shared->settings->options.timeout_us * NS_PER_US;
         enum fault fault =
-            streams_find_late(client->streams, channel_count(client), now_ns, allowed_ns, text, sizeof text);
+            streams_find_late(client->streams, client_channels(client), now_ns, allowed_ns, text, sizeof text);
         if (fault != FAULT_NONE) {
             client_fail(client, fault, text);
         }
     }
     if (has_channels(client) && client->state == CLIENT_HANDSHAKE) {
-        const struct heard *heard = streams_heard(client->streams, channel_count(client));
+        const struct heard *heard = streams_heard(client->streams, client_channels(client));
         if (heard != NULL && now_ns - heard->from_ns > WORDS_INSTEAD_NS) {
             client_fail(client, FAULT_HANDSHAKE_TIMEOUT, "no echo, perhaps a shell (see --request)");
             return;
@@ -399,12 +253,12 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
         client_fail(client, FAULT_CONNECT_TIMEOUT, "no TCP connection in time");
     } else if (client->state == CLIENT_CLOSING) {
         client_fail(client, FAULT_CLOSE_TIMEOUT, "the peer did not answer our close in time");
-    } else if (phase_of(client) == PHASE_BANNER) {
+    } else if (client_phase(client) == PHASE_BANNER) {
         (void)snprintf(text, sizeof text, "no SSH version string in time (%llu other bytes came)",
                        (unsigned long long)client->pump.wire.in_bytes);
         client_fail(client, FAULT_HANDSHAKE_TIMEOUT, text);
     } else {
-        bool silent = phase_of(client) == PHASE_FIRST_ECHO;
+        bool silent = client_phase(client) == PHASE_FIRST_ECHO;
         client_fail(client, FAULT_HANDSHAKE_TIMEOUT,
                     silent ? "not finished in time; a shell would wait for a line end (see --request)"
                            : "not finished in time");
@@ -416,7 +270,7 @@ void client_check_deadlines(struct client *client, int64_t now_ns)
 void client_shared_start(struct client_shared *shared)
 {
     shared->reap = NULL;
-    ev_prepare_init(&shared->reaper, reap);
+    ev_prepare_init(&shared->reaper, client_reap);
     shared->reaper.data = shared;
     ev_prepare_start(shared->loop, &shared->reaper);
     ev_unref(shared->loop);
@@ -451,9 +305,9 @@ void client_destroy(struct client *client)
     if (client->streams == NULL) {
         return;
     }
-    release(client, FAULT_NONE);
+    client_release(client, FAULT_NONE);
     ev_timer_stop(client->shared->loop, &client->restart);
-    for (uint64_t i = 0; i < channel_count(client); i++) {
+    for (uint64_t i = 0; i < client_channels(client); i++) {
         stream_free(&client->streams[i]);
     }
     free(client->streams);

@@ -1,4 +1,4 @@
-#include "load/connection/stream.h"
+#include "load/connection/stream_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,168 +16,6 @@ void stream_free(struct stream *stream)
     heard_forget(&stream->heard);
     stream->ring = NULL;
     stream->complaint = NULL;
-}
-
-static struct stream_message *message_at(const struct stream *stream, uint32_t sequence)
-{
-    return &stream->ring[sequence & (stream->ring_size - 1)];
-}
-
-static bool in_measure(const struct stream_shared *shared, int64_t at_ns)
-{
-    return at_ns >= shared->measure_from_ns && at_ns < shared->measure_to_ns;
-}
-
-/* ---- what comes back ---- */
-
-static void count_bytes(struct stream *stream, int64_t now_ns, uint64_t bytes)
-{
-    struct tally *tally = stream->shared->tally;
-    tally_live_add(&tally->live.bytes, bytes);
-    if (in_measure(stream->shared, now_ns)) {
-        tally->bytes += bytes;
-        stream->measured_bytes += bytes;
-    }
-    struct tally_second *second = tally_second_at(tally, (now_ns - stream->shared->measure_from_ns) / NS_PER_US);
-    if (second != NULL) {
-        second->bytes += bytes;
-    }
-}
-
-static void complete(struct stream *stream, const struct stream_message *message, int64_t now_ns)
-{
-    stream->progress_ns = now_ns;
-    if (message->greeting) {
-        stream->greeted = true;
-        return;
-    }
-    stream->completed++;
-    struct tally *tally = stream->shared->tally;
-    const struct settings *settings = stream->shared->settings;
-    int64_t latency_us = (now_ns - message->due_ns) / NS_PER_US;
-    tally_live_add(&tally->live.echoes, 1);
-    tally_live_add(&tally->live.latency_sum_us, (uint64_t)latency_us);
-    if (message->measured) {
-        tally->ok += stream->shared->messages_are_operations ? 1 : 0;
-        tally_note_trend(tally, &settings->rate, (message->due_ns - stream->shared->measure_from_ns) / NS_PER_US,
-                         (int64_t)settings->options.warmup_us, latency_us);
-        if (!stream->one_way) {
-            histogram_record(tally_histogram(tally, HISTOGRAM_LATENCY), latency_us);
-            histogram_record(tally_histogram(tally, HISTOGRAM_UNCORRECTED), (now_ns - message->sent_ns) / NS_PER_US);
-        }
-    }
-    if (in_measure(stream->shared, now_ns)) {
-        tally->echoes++;
-    }
-    struct tally_second *second = tally_second_at(tally, (now_ns - stream->shared->measure_from_ns) / NS_PER_US);
-    if (second != NULL) {
-        second->echoes++;
-        second->latency_sum_us += (uint64_t)latency_us;
-        if ((uint64_t)latency_us > second->latency_max_us) {
-            second->latency_max_us = (uint64_t)latency_us;
-        }
-    }
-}
-
-static void complain(struct stream *stream, const char *text)
-{
-    stream->mismatch = true;
-    if (stream->complaint == NULL) {
-        stream->complaint = strdup(text);
-    }
-}
-
-static bool verify(struct stream *stream, const uint8_t *data, uint32_t size, bool bounded)
-{
-    const struct settings *settings = stream->shared->settings;
-    char text[FAULT_EXAMPLE_MAX];
-    if (bounded && stream->read + size > stream->written) {
-        (void)snprintf(text, sizeof text,
-                       "channel %llu: %llu bytes came back at offset %llu, where only %llu were sent",
-                       (unsigned long long)stream->number, (unsigned long long)(stream->read + size),
-                       (unsigned long long)stream->read, (unsigned long long)stream->written);
-        complain(stream, text);
-        return false;
-    }
-    if (!settings->options.verify) {
-        return true;
-    }
-    size_t good = content_agreeing(settings->content, stream->seed, stream->read, data, size);
-    if (good == size) {
-        return true;
-    }
-    (void)snprintf(text, sizeof text, "channel %llu: offset %llu, expected 0x%02x, got 0x%02x",
-                   (unsigned long long)stream->number, (unsigned long long)(stream->read + good),
-                   *content_at(settings->content, stream->seed, stream->read + good), data[good]);
-    complain(stream, text);
-    return false;
-}
-
-static void take_messages(struct stream *stream, uint32_t size, int64_t now_ns)
-{
-    while (size > 0 && stream->head != stream->tail) {
-        if (stream->head_left == 0) {
-            stream->head_left = message_at(stream, stream->head)->size;
-        }
-        uint32_t part = size < stream->head_left ? size : stream->head_left;
-        stream->head_left -= part;
-        size -= part;
-        if (stream->head_left == 0) {
-            const struct stream_message *message = message_at(stream, stream->head);
-            stream->head++;
-            complete(stream, message, now_ns);
-        }
-    }
-}
-
-static int on_data(ssh_session session, ssh_channel handle, void *data, uint32_t size, int is_stderr, void *userdata)
-{
-    (void)session;
-    (void)handle;
-    struct stream *stream = userdata;
-    if (is_stderr != 0 && !stream_has_echoed(stream)) {
-        heard_add(&stream->heard, data, size, mono_now().ns);
-    }
-    if (is_stderr != 0 || stream->mismatch) {
-        return (int)size; /* the channel is finished anyway; a server's words on stderr are not the echo */
-    }
-    const struct load_options *o = &stream->shared->settings->options;
-    bool down = o->mode == MODE_STREAM && o->direction == DIRECTION_DOWN;
-    if (stream->one_way) {
-        return (int)size;
-    }
-    if (!verify(stream, data, size, !down)) {
-        if (!stream_has_echoed(stream)) {
-            heard_add(&stream->heard, data, size, mono_now().ns);
-        }
-        return (int)size;
-    }
-    stream->read += size;
-    int64_t now_ns = mono_now().ns;
-    count_bytes(stream, now_ns, size);
-    take_messages(stream, size, now_ns);
-    return (int)size;
-}
-
-static void on_eof(ssh_session session, ssh_channel handle, void *userdata)
-{
-    (void)session;
-    (void)handle;
-    ((struct stream *)userdata)->remote_eof = true;
-}
-
-static void on_close(ssh_session session, ssh_channel handle, void *userdata)
-{
-    (void)session;
-    (void)handle;
-    ((struct stream *)userdata)->remote_closed = true;
-}
-
-static void on_exit_status(ssh_session session, ssh_channel handle, int status, void *userdata)
-{
-    (void)session;
-    (void)handle;
-    ((struct stream *)userdata)->exit_status = status;
 }
 
 /* ---- life ---- */
@@ -198,13 +36,7 @@ int stream_attach(struct stream *stream, struct pump *pump, ssh_channel handle, 
     free(stream->complaint);
     stream->complaint = NULL;
     heard_forget(&stream->heard);
-    stream->callbacks = (struct ssh_channel_callbacks_struct){
-        .userdata = stream,
-        .channel_data_function = on_data,
-        .channel_eof_function = on_eof,
-        .channel_close_function = on_close,
-        .channel_exit_status_function = on_exit_status,
-    };
+    stream_set_callbacks(stream);
     ssh_callbacks_init(&stream->callbacks);
     return ssh_set_channel_callbacks(handle, &stream->callbacks) == SSH_OK ? 0 : -1;
 }
@@ -231,14 +63,14 @@ void stream_detach(struct stream *stream, enum fault fault, bool keep_unsent)
         stream->unsent_left = 0;
     }
     for (; stream->head != stream->unsent; stream->head++) {
-        count_lost(stream, message_at(stream, stream->head), fault);
+        count_lost(stream, stream_message_at(stream, stream->head), fault);
     }
     stream->head_left = 0;
     if (keep_unsent) {
         return;
     }
     for (; stream->head != stream->tail; stream->head++) {
-        const struct stream_message *message = message_at(stream, stream->head);
+        const struct stream_message *message = stream_message_at(stream, stream->head);
         count_lost(stream, message, FAULT_NOT_ISSUED);
         if (message->measured && stream->shared->messages_are_operations) {
             fault_note(&stream->shared->tally->faults, FAULT_NOT_ISSUED, 1,
@@ -253,7 +85,7 @@ void stream_give_up(struct stream *stream)
     const struct stream_shared *shared = stream->shared;
     int64_t now_ns = mono_now().ns;
     for (; stream->head != stream->tail; stream->head++) {
-        const struct stream_message *message = message_at(stream, stream->head);
+        const struct stream_message *message = stream_message_at(stream, stream->head);
         if (message->measured && shared->messages_are_operations) {
             tally_give_up(shared->tally, message->due_ns, now_ns, shared->settings->rate.count > 0);
         }
@@ -267,7 +99,7 @@ int64_t stream_oldest_ns(const struct stream *stream)
     if (stream->head == stream->tail) {
         return INT64_MAX;
     }
-    const struct stream_message *message = message_at(stream, stream->head);
+    const struct stream_message *message = stream_message_at(stream, stream->head);
     if (message->sent_ns != 0) {
         return message->sent_ns;
     }
@@ -291,7 +123,7 @@ bool stream_has_room(struct stream *stream)
         return false;
     }
     for (uint32_t i = stream->head; i != stream->tail; i++) {
-        larger[i & (size - 1)] = *message_at(stream, i);
+        larger[i & (size - 1)] = *stream_message_at(stream, i);
     }
     free(stream->ring);
     stream->ring = larger;
@@ -305,7 +137,7 @@ bool stream_queue(struct stream *stream, int64_t due_ns, bool measured, bool gre
         return false;
     }
     const struct settings *settings = stream->shared->settings;
-    *message_at(stream, stream->tail) = (struct stream_message){
+    *stream_message_at(stream, stream->tail) = (struct stream_message){
         .due_ns = due_ns,
         .size = plan_size_of(&settings->size, settings->options.seed ^ stream->number, stream->issued),
         .measured = measured,
@@ -325,7 +157,7 @@ bool stream_queue(struct stream *stream, int64_t due_ns, bool measured, bool gre
  * read, and run our data callback, inside it. Returns how many were taken. */
 static uint32_t write_part(struct stream *stream, uint32_t size)
 {
-    struct stream_message *message = message_at(stream, stream->unsent);
+    struct stream_message *message = stream_message_at(stream, stream->unsent);
     const struct settings *settings = stream->shared->settings;
     uint32_t before = stream->unsent_left;
     if (before == 0) {
@@ -361,9 +193,9 @@ static uint32_t write_part(struct stream *stream, uint32_t size)
 static void finish_one_way(struct stream *stream, uint32_t taken)
 {
     int64_t now_ns = mono_now().ns;
-    count_bytes(stream, now_ns, taken);
+    stream_count_bytes(stream, now_ns, taken);
     while (stream->head != stream->unsent) {
-        complete(stream, message_at(stream, stream->head), now_ns);
+        stream_complete(stream, stream_message_at(stream, stream->head), now_ns);
         stream->head++;
     }
 }
@@ -387,7 +219,7 @@ static bool send_some(struct stream *stream, bool only_begun)
             tally->stops_at_window++;
             return false;
         }
-        uint32_t size = stream->unsent_left > 0 ? stream->unsent_left : message_at(stream, stream->unsent)->size;
+        uint32_t size = stream->unsent_left > 0 ? stream->unsent_left : stream_message_at(stream, stream->unsent)->size;
         size = size < window ? size : window;
         size = size < CONTENT_RUN_MAX ? size : (uint32_t)CONTENT_RUN_MAX;
         uint32_t taken = write_part(stream, size);

@@ -1,11 +1,11 @@
 /*
  * master_state.h - room: what the master's files share, and nobody else sees.
  *
- * master.c runs the loop and hears signals, reload.c changes from one generation to the next, upgrade.c from one
- * program to the next. An upgrade is executed in place: the process stays the same for whoever supervises it (a service
- * manager, a shell, a container whose first process it is) and stays the parent of the workers, who go on meanwhile.
- * What cannot be undone after an execve is tried before it: the new program rehearses as a child, with the same
- * arguments and copies of the sockets, up to a worker that is ready.
+ * master.c begins and ends, loop.c hears signals and looks after what runs, reload.c changes from one generation to the
+ * next, upgrade.c from one program to the next. An upgrade is executed in place: the process stays the same for whoever
+ * supervises it (a service manager, a shell, a container whose first process it is) and stays the parent of the
+ * workers, who go on meanwhile. What cannot be undone after an execve is tried before it: the new program rehearses as
+ * a child, with the same arguments and copies of the sockets, up to a worker that is ready.
  */
 #ifndef SERVER_MASTER_MASTER_STATE_H
 #define SERVER_MASTER_MASTER_STATE_H
@@ -60,8 +60,12 @@ struct master {
     unsigned worker_slot;
 };
 
-/* master.c */
-void master_start_missing_workers(struct master *m);
+/* loop.c */
+void loop_start(struct master *m);
+/* Those there are too few of. In a new worker it returns with the loop broken and m->is_worker. */
+void loop_start_missing_workers(struct master *m);
+void loop_look_after_metrics(struct master *m);
+void loop_look_after_log(struct master *m);
 
 /* reload.c */
 /* SIGHUP: now, or when the last reload is over. */

@@ -53,7 +53,7 @@ static void reload(struct master *m)
     use_log_of(next);
     log_line(LOG_INFO, "reloading", log_u64("workers", next->config->workers));
     generation_log(next);
-    master_start_missing_workers(m);
+    loop_start_missing_workers(m);
 }
 
 void reload_ask(struct master *m)
