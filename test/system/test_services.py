@@ -1,6 +1,7 @@
 """What a channel can ask for, what it gets, and how it ends."""
 
 import os
+import subprocess
 import time
 
 import pytest
@@ -316,3 +317,22 @@ def test_an_echo_for_a_time(server, dial):
     channel.client.wait(lambda: channel.closed, 5, "the end")
     assert 0.4 < time.monotonic() - began < 3
     assert channel.data == b"in time" and channel.exit_status == 0 and channel.ending()[-3:] == ENDING
+
+
+def test_rekey_with_the_first_echo_does_not_crumble_what_follows(serve, tmp_path):
+    """While libssh keeps what is written nobody learns how large packets may be; one byte a write for ever is no answer."""
+    server = serve()
+    sent = pattern(300_000)
+    (tmp_path / "sent").write_bytes(sent)
+    ssh = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    with open(tmp_path / "sent", "rb") as stdin:
+        done = subprocess.run(
+            [*ssh, "-o", "BatchMode=yes", "-p", str(server.port), "tester@127.0.0.1", "rekey every=64K"],
+            stdin=stdin,
+            capture_output=True,
+            timeout=60,
+        )
+    assert done.returncode == 0 and done.stdout == sent, done.stderr
+    closed = server.wait_line("close")
+    assert int(closed["rekeys"]) >= 2, closed
+    assert int(closed["echoes"]) < 1000, closed

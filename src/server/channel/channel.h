@@ -47,7 +47,9 @@ struct channel_host {
     unsigned open_count;
     unsigned unclosed_count; /* of them: finished by us, and the client has not sent its CLOSE */
     uint64_t opened_count;
-    bool waiting_for_room;  /* a channel was stopped by pending output or the turn's end: none may overtake it */
+    bool waiting_for_room; /* a channel was stopped by pending output or the turn's end: none may overtake it */
+    bool writes_wait; /* libssh keeps what is written until new keys are in use: nothing is learnt of packets until then
+                       */
     bool rekeys_on_request; /* test bench: keys are re-exchanged at other times than the configuration's */
     uint64_t bytes_in, bytes_out, echoes;
 };

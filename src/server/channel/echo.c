@@ -88,7 +88,7 @@ static uint32_t allowed(struct channel *channel, uint64_t want)
     record_window(&channel->record->window, window, want > 0);
     uint64_t n = least(want, window);
     n = least(n, channel->portion_bytes);
-    if (n == 0) {
+    if (n == 0 || (channel->packet_bytes == 0 && host->writes_wait)) {
         return 0;
     }
     n = least(n, least(room_below_cap(host), room_in_turn(channel)));
@@ -125,6 +125,7 @@ static int64_t write_out(struct channel *channel, const void *data, uint32_t n, 
         pump_note_written(host->pump, (size_t)written);
         uint64_t packets = pump_packets_out(host->pump) - packets_before;
         learn_packet_size(channel, (uint32_t)written, packets);
+        host->writes_wait = host->writes_wait || packets == 0;
         record_written(channel->record, (uint32_t)written, packets, is_stderr);
         channel->portion_bytes -= channel->portion_bytes == UINT32_MAX ? 0 : (uint32_t)written;
         host->bytes_out += (uint64_t)written;

@@ -88,6 +88,7 @@ static void on_status(void *user, float status)
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         deadline_rekeying(&c->deadline, false, mono_now());
+        c->host.writes_wait = false;
         disturb_after_rekey(&c->disturb);
         counters_add(&c->set->counters->rekeys, 1);
         uint64_t in = bytes_in - c->rekey.bytes_in_mark, out = bytes_out - c->rekey.bytes_out_mark;
