@@ -430,6 +430,7 @@ class StalledReader:
         return "".join(text)
 
 
+@pytest.mark.alone
 def test_log_reader_stalls(serve, tmp_path):
     """Thousands of sessions, totals, a reload, a stuck worker and the end, while nobody reads stderr."""
     reader = StalledReader(tmp_path)

@@ -196,12 +196,17 @@ def test_window_stalls(told, when_empty):
     client = told()
     size = 100_000
     channel = client.open(window=size)
-    channel.keep = False
-    assert channel.execute("chargen 1000000")
-    while not channel.closed:
-        low = 0 if when_empty else size * 2 // 3
-        client.wait(lambda: channel.window <= low or channel.closed, what="data")
-        if not channel.closed:
+    if when_empty:
+        channel.keep = False
+        assert channel.execute("chargen 1000000")
+        while not channel.closed:
+            client.wait(lambda: channel.window <= 0 or channel.closed, what="data")
+            if not channel.closed:
+                channel.adjust(size - channel.window)
+    else:  # with no more under way than leaves half of it, however slow this client is
+        assert channel.execute("cat")
+        for _ in range(20):
+            assert client.echo(channel, pattern(50_000)) == pattern(50_000)
             channel.adjust(size - channel.window)
     channel.send_close()
     leave(client)

@@ -45,7 +45,7 @@ def in_order(report, *names):
 
 
 def test_openssh_is_told_from_beginning_to_end(reporting):
-    data = pattern(1_000_000)
+    data = pattern(8_000_000)
     clients.assert_echo(
         clients.run(reporting, clients.openssh(reporting, "cat", user="whole", options=["SetEnv=A=B"]), data), data
     )

@@ -141,6 +141,7 @@ def test_no_reconnect_in_the_middle_of_a_message(server, tmp_path):
     clean(load(tmp_path, "-c", 2, "-d", "2s", "-s", "3M", "--reconnect-every", "50ms", target=server, timeout=30))
 
 
+@pytest.mark.alone
 def test_no_reconnect_in_the_middle_of_a_message_at_a_rate(server, tmp_path):
     clean(
         load(
@@ -149,6 +150,7 @@ def test_no_reconnect_in_the_middle_of_a_message_at_a_rate(server, tmp_path):
     )
 
 
+@pytest.mark.alone
 def test_a_busy_channel_at_a_rate_is_reconnected_all_the_same(server, tmp_path):
     outcome = clean(
         load(

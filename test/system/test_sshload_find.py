@@ -30,6 +30,7 @@ def find(tmp_path, *arguments, target, name="find", timeout=90):
     return done, answer
 
 
+@pytest.mark.alone
 def test_a_known_capacity_is_found_five_times_out_of_five(server, tmp_path):
     def once(capacity):
         with CapacityRelay(server.address, capacity) as relay:

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from sshload_helpers import load
 
 OVERLOAD = ["-c", 1, "-r", 100, "-d", "2s", "--request", "exec:echo delay=14ms"]  # carries some 70 a second
@@ -101,6 +103,7 @@ def test_a_generator_that_shares_its_core_says_so(server, tmp_path):
             each.wait()
 
 
+@pytest.mark.alone
 def test_a_generator_with_nothing_to_do_is_not_the_limit(server, tmp_path):
     outcome = load(tmp_path, "-c", 2, "-d", "2s", "--request", "exec:echo delay=20ms", target=server)
     generator = outcome.result["generator"]
@@ -108,6 +111,7 @@ def test_a_generator_with_nothing_to_do_is_not_the_limit(server, tmp_path):
     assert generator["windows"] >= 10 and generator["busy_windows"] == 0, outcome
 
 
+@pytest.mark.alone
 def test_spinning_takes_a_core_and_is_not_called_busy(server, tmp_path):
     outcome = load(tmp_path, "-c", 2, "-r", 100, "-d", "1s", "--spin", target=server)
     generator = outcome.result["generator"]

@@ -104,7 +104,8 @@ static void on_dead(struct pump *pump, void *data)
 {
     (void)pump;
     struct client *client = data;
-    if (client->state == CLIENT_CLOSING && streams_all_closed(client->streams, client_channels(client))) {
+    /* Servers for one channel (tinysshd) end the connection with it, and our CLOSE may cross theirs. */
+    if (client->state == CLIENT_CLOSING && streams_all_done(client->streams, client_channels(client))) {
         client_end(client, FAULT_NONE);
     } else if (has_channels(client) && !channels_healthy(client, false)) {
         return; /* what the channels know is the better story */
@@ -113,7 +114,17 @@ static void on_dead(struct pump *pump, void *data)
     }
 }
 
-static const struct pump_owner pump_owner = {.turned = on_turned, .dead = on_dead};
+/* The server's lists, in case that libssh forgets what was wrong with them. */
+static size_t on_arrived(struct pump *pump, void *data, const uint8_t *bytes, size_t size)
+{
+    struct client *client = data;
+    if (kexinit_feed(&client->offer, bytes, size) != KEXINIT_MORE) {
+        pump_read_along(pump, false);
+    }
+    return size;
+}
+
+static const struct pump_owner pump_owner = {.arrived = on_arrived, .turned = on_turned, .dead = on_dead};
 
 /* ---- connecting ---- */
 
@@ -137,6 +148,9 @@ static void begin_session(struct client *client)
         ssh_free(session);
         return;
     }
+    kexinit_end(&client->offer);
+    client->offer.state = KEXINIT_MORE;
+    pump_read_along(pump, true);
     int fd = client->fd;
     client->fd = -1;
     client->state = CLIENT_HANDSHAKE;

@@ -15,6 +15,7 @@
 #include "load/result/fault.h"
 #include "load/result/tally.h"
 #include "load/settings.h"
+#include "sshecho/kexinit.h"
 #include "sshecho/pump.h"
 
 #include <ev.h>
@@ -71,6 +72,7 @@ struct client {
     int64_t up_ns;       /* when it came up */
 
     struct handshake handshake;
+    struct kexinit offer;   /* the server's first, while keys are exchanged */
     struct stream *streams; /* [settings->options.channels] */
 
     enum fault fault; /* how it ended, while CLIENT_ENDING */

@@ -1,5 +1,6 @@
 /* Inside the room of client.h: how a connection ends, what is said of it, and what is freed when. */
 #include "load/connection/client_internal.h"
+#include "load/connection/disagreement.h"
 #include "load/connection/streams.h"
 #include "sshecho/log.h"
 
@@ -78,7 +79,12 @@ void client_fail_by_session(struct client *client)
     }
     char text[FAULT_EXAMPLE_MAX];
     int status = streams_exit_status(client->streams, client_channels(client));
-    if (status >= 0) {
+    const struct load_options *o = &client->shared->settings->options;
+    const struct disagreement_ours ours = {o->kex, o->host_key_algorithms, o->ciphers, o->macs, o->compression};
+    if (disagreement_explain(said, text, sizeof text) ||
+        (phase == PHASE_KEX && forgot && disagreement_find(&client->offer, &ours, text, sizeof text))) {
+        said = text;
+    } else if (status >= 0) {
         (void)snprintf(text, sizeof text, "%s (the channel's exit status was %d)", said, status);
         said = text;
     }
@@ -111,6 +117,7 @@ void client_release(struct client *client, enum fault fault)
 {
     ev_io_stop(client->shared->loop, &client->connecting);
     drop_session(client);
+    kexinit_end(&client->offer);
     if (client->fd >= 0) {
         (void)close(client->fd);
         client->fd = -1;

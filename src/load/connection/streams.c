@@ -63,6 +63,17 @@ const struct heard *streams_heard(const struct stream *streams, uint64_t count)
     return NULL;
 }
 
+bool streams_all_done(const struct stream *streams, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        const struct stream *stream = &streams[i];
+        if (stream->handle != NULL && !stream->remote_closed && !stream->remote_eof && stream->exit_status < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int streams_exit_status(const struct stream *streams, uint64_t count)
 {
     int status = -1;

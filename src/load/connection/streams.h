@@ -26,6 +26,8 @@ enum fault streams_find_late(const struct stream *streams, uint64_t count, int64
                              char *text, size_t size);
 /* The first channel whose peer wrote something else where the first echo was due; NULL: none. */
 const struct heard *streams_heard(const struct stream *streams, uint64_t count);
+/* Each has said that it is done: by a CLOSE or, where it ended the connection before that, by EOF or exit status. */
+bool streams_all_done(const struct stream *streams, uint64_t count);
 /* The last exit status that a channel reported; -1: none. */
 int streams_exit_status(const struct stream *streams, uint64_t count);
 /* Messages of this connection that have been answered. */

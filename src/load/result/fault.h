@@ -46,7 +46,7 @@ enum fault_phase {
     PHASE_CLOSE
 };
 
-#define FAULT_EXAMPLE_MAX 256
+#define FAULT_EXAMPLE_MAX 512
 
 struct fault_log {
     uint64_t counts[FAULT_COUNT];
