@@ -67,3 +67,27 @@ def test_the_window_holds_a_packet_before_the_first_data(server, dial):
     assert channel.shell()
     client.wait(lambda: channel.remote_window >= 1_000_000, 2, "a window of more than one packet")
     assert client.echo(channel, pattern(500_000)) == pattern(500_000)
+
+
+def test_rekeys_that_the_server_starts(nagle):
+    """The client's KEXINIT and what follows it are two writes: the second waits for the acknowledgement of the first, and
+    the server has nothing to say in between."""
+    begun, times = [], []
+    start, done = nagle.start_kex, nagle.take_newkeys
+
+    def start_alone(**change):
+        start(**change)
+        nagle.flush()
+        begun.append(time.monotonic())
+
+    def note():
+        done()
+        times.append((time.monotonic() - begun[-1]) * 1000)
+
+    nagle.start_kex, nagle.take_newkeys = start_alone, note
+    channel = nagle.open()
+    channel.auto_window = 1 << 20
+    assert channel.execute("rekey every=16K")
+    while len(times) < 10:
+        assert nagle.echo(channel, pattern(1000)) == pattern(1000)
+    assert statistics.median(times) < HELD_BACK_MS, times

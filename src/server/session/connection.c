@@ -274,7 +274,6 @@ static bool something_waits(struct connection *c)
     return c->host.first_queued != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
 }
 
-/* What could be sent has been sent: only now is what waits known. */
 /* Many clients leave Nagle's algorithm on: what they send in pieces (a handshake's messages, a packet in two segments)
  * waits for the acknowledgement of the piece before, which Linux holds back for 40 ms in the hope of an answer that
  * could carry it. Where none has come out of this turn it is sent now. The kernel forgets this wish, so it is told
@@ -289,6 +288,7 @@ static void acknowledge(struct connection *c)
     }
 }
 
+/* What could be sent has been sent: only now is what waits known. */
 static void on_settled(struct pump *pump, void *data)
 {
     struct connection *c = data;
