@@ -108,6 +108,7 @@ def test_its_page(tmp_path):
     assert run_tool("report", path, "-o", page).returncode == 0
 
 
+@pytest.mark.alone
 def test_a_generator_that_is_the_limit_says_so(server, tmp_path):
     """No core does two million a second."""
     step = ["--from", "2M", "--precision", "100%", "-d", "500ms", "-w", "0", "--drain-timeout", "500ms"]
