@@ -10,8 +10,6 @@
 
 #define CODE_USAGE 2
 
-extern char **environ;
-
 static volatile sig_atomic_t signalled;
 
 static void on_signal(int number)

@@ -28,7 +28,7 @@ void intervals_free(struct intervals *intervals)
 static struct interval *pending_at(struct intervals *intervals, uint64_t index)
 {
     uint64_t at = index < intervals->first ? 0 : index - intervals->first; /* what is late is told late */
-    if (at >= intervals->pending_capacity) {
+    if (intervals->pending == NULL || at >= intervals->pending_capacity) {
         size_t capacity = (size_t)at * 2 + 8;
         struct interval *larger =
             at < TIMELINE_ROWS_MAX ? realloc(intervals->pending, capacity * sizeof *larger) : NULL;
@@ -83,10 +83,11 @@ void intervals_collect(struct intervals *intervals)
         whole_to = intervals->handed_to[i] < whole_to ? intervals->handed_to[i] : whole_to;
     }
     size_t count = intervals->pending_count;
-    if (whole_to == UINT64_MAX && count > 0 && intervals->first > 0 && is_nothing(&intervals->pending[count - 1])) {
+    if (intervals->pending != NULL && whole_to == UINT64_MAX && count > 0 && intervals->first > 0 &&
+        is_nothing(&intervals->pending[count - 1])) {
         interval_free(&intervals->pending[--intervals->pending_count]);
     }
-    while (intervals->pending_count > 0 && intervals->first < whole_to) {
+    while (intervals->pending != NULL && intervals->pending_count > 0 && intervals->first < whole_to) {
         tell_first(intervals);
     }
 }

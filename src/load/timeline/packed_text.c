@@ -54,12 +54,12 @@ static uint8_t *unbase64(const char *text, size_t *length)
 {
     size_t chars = strlen(text);
     size_t padding = chars > 1 && text[chars - 1] == '=' ? (text[chars - 2] == '=' ? 2 : 1) : 0;
-    uint8_t *bytes = chars == 0 || chars % 4 != 0 ? NULL : malloc(chars / 4 * 3);
+    uint8_t *bytes = chars == 0 || chars % 4 != 0 ? NULL : calloc(chars / 4, 3);
     if (bytes == NULL) {
         return NULL;
     }
     for (size_t i = 0; i < chars; i++) {
-        const char *found = i >= chars - padding ? alphabet : memchr(alphabet, text[i], 64);
+        const char *found = i >= chars - padding ? alphabet : strchr(alphabet, text[i]);
         if (found == NULL) {
             free(bytes);
             return NULL;
