@@ -18,7 +18,7 @@
 
 /* Fewer connections than this leave little behind that is worth a walk through the heap: some 250 KiB each where they
  * have carried bulk. */
-#define CROWD 64
+#define CROWD 32
 
 /* What the log's reader is given at the end: less than the watchdog and the drain deadline allow. */
 #define LOG_FINISH_US (200 * US_PER_MS)
