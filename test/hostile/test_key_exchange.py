@@ -7,6 +7,7 @@ import time
 import pytest
 
 import harness
+from reports import SEES_OFFERS
 import rawssh
 from arena import assert_ended, discard, exchanged_kexinit, hand_made
 from counts import reduced
@@ -45,7 +46,8 @@ def test_row_10_no_algorithm_in_common(arena, which):
     client.send_banner()
     client.start_kex()
     assert_ended(client)
-    arena.reason("protocol")
+    # with libssh's own I/O the client's reset, which follows at once, may hide from us what libssh had found
+    arena.reason("protocol" if SEES_OFFERS else "protocol|reset")
 
 
 @pytest.mark.parametrize("lists", ["long", "many", "repeated", "bytes"])
