@@ -88,6 +88,9 @@ static bool on_turned(struct pump *pump, void *data)
     struct client *client = data;
     if (client->state == CLIENT_HANDSHAKE) {
         advance(client);
+        if (client->handshake.stage != HANDSHAKE_KEX) {
+            kexinit_end(&client->offer); /* not kept for as long as a session is held */
+        }
     } else if (client->state == CLIENT_UP && !channels_healthy(client, true)) {
         return false;
     }

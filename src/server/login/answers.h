@@ -12,7 +12,7 @@
  * In the same way a login request outlives the callback that was told of it, where its answer takes time (login.h).
  *
  * Knows login and connection. Where libssh does not come here (a static libssh, -Bsymbolic) it has no effect;
- * selftest.h finds out.
+ * the first login says so in the log.
  */
 #ifndef SERVER_LOGIN_ANSWERS_H
 #define SERVER_LOGIN_ANSWERS_H
