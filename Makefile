@@ -89,7 +89,7 @@ $(BUILD)/test/failing_malloc.so: test/faults/failing_malloc.c
 
 # Tests mostly wait: JOBS of them run side by side, and then one by one those that are marked `alone`.
 JOBS ?= 4
-PYTEST = $(PYTHON) -m pytest -q -rs --durations=20 -p no:cacheprovider
+PYTEST = $(PYTHON) -m pytest -q -rs --tb=short --durations=20 -p no:cacheprovider
 side_by_side_then_alone = status=0; \
   $(PYTEST) -n $(JOBS) --dist load -m 'not alone' $(1) || status=1; \
   $(PYTEST) -m alone $(1) || status=1; \

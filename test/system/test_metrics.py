@@ -188,6 +188,11 @@ def test_not_ready_while_draining(observed, dial):
     assert get(server, "/healthz") == (200, "ok\n")
     assert figure(server, "ready") == 0
     assert figure(server, 'worker_draining{worker="0"}') == 1
+    # The master looks after the process that serves them twenty times a second, and has to leave it alone.
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        assert get(server, "/healthz") == (200, "ok\n")
+        assert figure(server, 'connections{state="open"}') == 1
     channel.finish()
     client.close()
     assert server.wait(5) == 0

@@ -121,12 +121,13 @@ void loop_look_after_metrics(struct master *m)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-/* The workers close theirs when nobody waits in a queue any more: from then on clients are refused. */
+/* The workers close theirs when nobody waits in a queue any more: from then on clients are refused. The figures stay to
+ * the end: a drain is when somebody looks at them. */
 static void retire(struct master *m)
 {
-    generation_retire(m->generation, NULL);
+    generation_stop_listening(m->generation, NULL);
     if (m->previous != NULL) {
-        generation_retire(m->previous, NULL);
+        generation_stop_listening(m->previous, NULL);
     }
 }
 

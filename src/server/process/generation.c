@@ -94,9 +94,15 @@ void generation_close(struct generation *generation)
     }
 }
 
-void generation_retire(struct generation *generation, const struct generation *keep)
+void generation_stop_listening(struct generation *generation, const struct generation *keep)
 {
     listeners_retire(&generation->listeners, keep != NULL ? &keep->listeners : NULL);
+    listeners_close(&generation->listeners);
+}
+
+void generation_retire(struct generation *generation, const struct generation *keep)
+{
+    generation_stop_listening(generation, keep);
     generation_close(generation);
 }
 

@@ -35,8 +35,10 @@ struct generation *generation_create(struct config *config, const struct generat
 int generation_open(struct generation *generation, const struct generation *previous, struct option_error *error);
 /* Closes them: this process accepts nothing of this generation any more. */
 void generation_close(struct generation *generation);
-/* The same where nobody will listen any more, but for the sockets that `keep` (NULL: none) has too: see
- * listeners_retire. */
+/* Nobody will listen any more, but on the sockets that `keep` (NULL: none) has too (see listeners_retire); figures and
+ * reports stay open. */
+void generation_stop_listening(struct generation *generation, const struct generation *keep);
+/* The same, and closes all else as well. */
 void generation_retire(struct generation *generation, const struct generation *keep);
 void generation_close_metrics(struct generation *generation);
 void generation_free(struct generation *generation);
