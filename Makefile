@@ -156,6 +156,9 @@ demo: all
 docs: $(BUILD)/sshechod
 	scripts/refresh-docs $<
 
+documents: all # what the commands in them print; on a quiet machine, and to be looked at
+	$(PYTHON) test/documents.py $$(grep -l '^```console' README.md docs/*.md)
+
 # Where things go. DESTDIR is put in front of each and compiled into nothing.
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR  ?= $(PREFIX)/bin

@@ -185,11 +185,12 @@ static void measure(const struct find_question *question, const struct result *r
 static int complain_nobody(const struct result *result)
 {
     char text[512];
-    const char *first = "no connection was tried";
-    for (int i = 0; i < FAULT_COUNT; i++) {
-        first = result->tally.faults.counts[i] > 0 ? result->tally.faults.first[i] : first;
+    const char *first = NULL;
+    for (int i = 0; i < FAULT_COUNT && first == NULL; i++) { /* causes come before what follows from them */
+        first = result->tally.faults.counts[i] > 0 ? result->tally.faults.first[i] : NULL;
     }
-    (void)snprintf(text, sizeof text, "find: no session came up: %.400s", first);
+    (void)snprintf(text, sizeof text, "find: no session came up: %.400s",
+                   first != NULL ? first : "no connection was tried");
     (void)tools_complain(TOOLS_WRONG, text);
     return -1;
 }
