@@ -220,7 +220,7 @@ format:
 lint:
 	clang-format --dry-run -Werror $(C_FILES)
 	black -q --check $(PYTHON_FILES)
-	flake8 $(PYTHON_FILES)
+	$(PYTHON) -m flake8 $(PYTHON_FILES)
 	shellcheck --severity=warning $(SHELL_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
