@@ -1,13 +1,14 @@
 #include "load/settings_parts.h"
 
-#include "load/timeline/timeline.h"
-
 #include <libssh/libssh.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "load/timeline/timeline.h"
+#include "sshecho/version.h"
 
 /* ---- what is asked of the channel ---- */
 
@@ -159,7 +160,7 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     if (settings_resolve_targets(settings, targets, error) != 0 || choose_request(settings, error) != 0) {
         return -1;
     }
-    const char *size = o->size != NULL ? o->size : o->mode == MODE_STREAM ? "32758" : "64";
+    const char *size = o->size != NULL ? o->size : o->mode == MODE_STREAM ? LIBSSH_PACKET_TEXT : "64";
     if (plan_parse_size(size, &settings->size, problem, sizeof problem) != 0) {
         return settings_fail(error, "--size", problem);
     }

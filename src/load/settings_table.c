@@ -1,5 +1,6 @@
 /* Inside the room of settings.h: the option table of sshload. */
 #include "load/settings.h"
+#include "sshecho/version.h"
 
 const char *const load_mode_names[] = {"ping", "stream", "connect", "hold", NULL};
 const char *const load_direction_names[] = {"both", "up", "down", NULL};
@@ -33,7 +34,8 @@ static const struct option_spec specs[] = {
     {"warmup", 'w', OPTION_DURATION, AT(warmup_us), 0, HOUR_US, "0", NULL, "TIME",
      "Time under load before the measurement, not counted.", LOAD, OPTION_OFF_ALLOWED},
     {"size", 's', OPTION_STRING, AT(size), 0, 0, NULL, NULL, "SIZE",
-     "Message size: SIZE, LOW-HIGH, exp:MEAN or SIZE:WEIGHT,... (default 64; in stream mode 32758, which fills a "
+     "Message size: SIZE, LOW-HIGH, exp:MEAN or SIZE:WEIGHT,... (default 64; in stream mode " LIBSSH_PACKET_TEXT
+     ", which fills a "
      "packet).",
      LOAD, 0},
     {"rate", 'r', OPTION_STRING, AT(rate), 0, 0, "off", NULL, "PROFILE",

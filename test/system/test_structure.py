@@ -16,7 +16,6 @@ MAY_BE_LONG = {"src/server/config.c"}
 
 # What is still to be done. Each list must be exactly what is found: whoever mends one takes it from here.
 CIRCLES_LEFT = [
-    {"src/server/channel/channel", "src/server/channel/echo", "src/server/channel/first_write"},
     {"src/server/login/answers", "src/server/session/connection", "src/server/login/login"},
 ]
 LONG_LEFT = {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "server/channel/service.h"
+#include "sshecho/version.h"
 
 static enum service_kind kind_of(const char *words, bool test_bench)
 {
@@ -62,10 +63,10 @@ static void test_chargen_pattern(void **state)
     const uint64_t line = 74;
     assert_memory_equal(service_chargen_at(0), " !\"#$%&'()", 10);
     assert_memory_equal(service_chargen_at(72), "\r\n!\"#", 5);
-    assert_memory_equal(service_chargen_at(95 * line), service_chargen_at(0), SERVICE_CHUNK_BYTES);
+    assert_memory_equal(service_chargen_at(95 * line), service_chargen_at(0), LIBSSH_PACKET_BYTES);
     for (uint64_t position = 0; position < 95 * line; position += 997) { /* any place reads like the one before it */
         assert_memory_equal(service_chargen_at(position) + 100, service_chargen_at(position + 100),
-                            SERVICE_CHUNK_BYTES - 100);
+                            LIBSSH_PACKET_BYTES - 100);
     }
 }
 

@@ -4,30 +4,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/channel/channel_parts.h"
-#include "server/channel/echo.h"
+#include "server/channel/channel_internal.h"
+#include "server/channel/generator.h"
 
 /* What a channel may write while others wait for their turn: two full packets. */
 #define PORTION_BYTES (64U * 1024)
 
 void channel_queue(struct channel *channel)
 {
-    struct channel_host *host = channel->host;
+    struct channels *all = channel->all;
     if (channel->queued) {
         return;
     }
     channel->queued = true;
     channel->next_queued = NULL;
-    channel->previous_queued = host->last_queued;
-    if (host->last_queued != NULL) {
-        host->last_queued->next_queued = channel;
+    channel->previous_queued = all->last_queued;
+    if (all->last_queued != NULL) {
+        all->last_queued->next_queued = channel;
     } else {
-        host->first_queued = channel;
+        all->first_queued = channel;
     }
-    host->last_queued = channel;
+    all->last_queued = channel;
 }
 
 /* ---- callbacks of libssh: take, echo, mark; never free --------------------------------------------------------- */
+
+static int on_data(ssh_session session, ssh_channel ssh, void *data, uint32_t length, int is_stderr, void *user)
+{
+    (void)session;
+    (void)ssh;
+    struct channel *channel = user;
+    struct channel_host *host = &channel->all->host;
+    uint32_t consumed = 0;
+    switch (echo_take(&channel->echo, data, length, is_stderr != 0, &consumed)) {
+    case ECHO_DONE:
+        break;
+    case ECHO_HELD:
+        channel_queue(channel);
+        break;
+    case ECHO_OVERRUN:
+        host->close(host->data, REASON_WINDOW_OVERRUN);
+        break;
+    }
+    return (int)consumed;
+}
 
 static void on_eof(ssh_session session, ssh_channel ssh, void *user)
 {
@@ -57,8 +77,9 @@ static void on_close(ssh_session session, ssh_channel ssh, void *user)
 static void finish(struct channel *channel)
 {
     channel->finished = true;
+    echo_serve(&channel->echo, ECHO_CLOSED, NULL, NULL);
     channel->record->finished = mono_now();
-    channel->host->unclosed_count++;
+    channel->all->unclosed_count++;
     const struct misbehaviour *misbehaviour = channel->service.misbehaviour;
     if (misbehaviour != NULL && misbehaviour->exit_signal[0] != '\0') {
         channel->record->killed = true;
@@ -74,101 +95,107 @@ static void finish(struct channel *channel)
     (void)ssh_channel_close(channel->ssh);
 }
 
-/* Test bench: an end that needs no input. */
-static void look_at_time(struct channel *channel)
+void channels_wake(struct channels *channels)
 {
-    int64_t wait_us = 0;
-    if (channel->service.misbehaviour == NULL) {
-        return;
-    }
-    if (misbehave_over(channel->service.misbehaviour, mono_now(), &wait_us)) {
-        channel->exit_now = true;
-    } else if (wait_us > 0) {
-        channel->host->wake_after(channel->host->data, wait_us);
-    }
-}
-
-void channels_wake(struct channel_host *host)
-{
-    for (struct channel *channel = host->first; channel != NULL; channel = channel->next) {
+    for (struct channel *channel = channels->first; channel != NULL; channel = channel->next) {
         if (channel->service.misbehaviour != NULL) {
             channel_queue(channel);
         }
     }
 }
 
+void channels_rekeyed(struct channels *channels)
+{
+    channels->outputs.writes_wait = false;
+}
+
 /* Returns true while there is something left to do on this channel. */
 static bool channel_drain(struct channel *channel)
 {
-    bool generated = false;
+    struct echo *echo = &channel->echo;
+    bool generates = service_generates(&channel->service), none = channel->service.kind == SERVICE_NONE;
     if (channel->finished || channel->close_received) {
         return false;
     }
-    switch (channel->service.kind) {
-    case SERVICE_NONE:
-        if (!channel->eof_received) {
-            return true;
-        }
-        break;
-    case SERVICE_ECHO:
-    case SERVICE_TERMINAL:
-        echo_held(channel);
-        look_at_time(channel);
-        break;
-    case SERVICE_DISCARD:
-        echo_discard(channel); /* what came before the request */
-        break;
-    case SERVICE_CHARGEN:
-    case SERVICE_REPORT:
-    case SERVICE_COMPLAIN:
-        echo_discard(channel);
-        generated = echo_generate(channel);
-        if (!generated) {
-            return true;
-        }
-        break;
+    if (channel->eof_received) {
+        echo_forget_note(echo);
     }
-    if (generated || channel->exit_now || (channel->eof_received && echo_is_complete(channel)) ||
-        (channel->eof_received && channel->service.kind == SERVICE_NONE)) {
+    echo_drain(echo);
+    bool complete = none || echo_is_complete(echo);
+    bool ends =
+        generates ? generator_run(&channel->service, &echo->output) : echo->over || (channel->eof_received && complete);
+    if (ends) {
         finish(channel);
         return false;
     }
-    return !echo_is_complete(channel) || channel->note != NULL;
+    return generates || none || !complete || echo->note != NULL;
 }
 
 static void leave_queue(struct channel *channel)
 {
-    struct channel_host *host = channel->host;
+    struct channels *all = channel->all;
     if (channel->previous_queued != NULL) {
         channel->previous_queued->next_queued = channel->next_queued;
     } else {
-        host->first_queued = channel->next_queued;
+        all->first_queued = channel->next_queued;
     }
     if (channel->next_queued != NULL) {
         channel->next_queued->previous_queued = channel->previous_queued;
     } else {
-        host->last_queued = channel->previous_queued;
+        all->last_queued = channel->previous_queued;
     }
     channel->queued = false;
 }
 
-bool channels_drain(struct channel_host *host)
+static void unlink_channel(struct channel *channel)
 {
-    struct channel *end = host->last_queued;
+    struct channels *all = channel->all;
+    struct channel_host *host = &all->host;
+    if (channel->queued) {
+        leave_queue(channel);
+    }
+    if (channel->previous != NULL) {
+        channel->previous->next = channel->next;
+    } else {
+        all->first = channel->next;
+    }
+    if (channel->next != NULL) {
+        channel->next->previous = channel->previous;
+    }
+    all->open_count--;
+    all->unclosed_count -= channel->finished ? 1 : 0;
+    counters_sub(&host->counters->channels, 1);
+    record_channel_gone(host->record, channel->record);
+}
+
+static void channel_destroy(struct channel *channel)
+{
+    unlink_channel(channel);
+    (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
+    ssh_channel_free(channel->ssh);
+    service_free(&channel->service);
+    free(channel);
+}
+
+bool channels_drain(struct channels *channels)
+{
+    struct channel *end = channels->last_queued;
+    struct outputs *outputs = &channels->outputs;
     bool portions_used = false;
-    host->waiting_for_room = false;
-    while (host->first_queued != NULL) {
-        if (host->waiting_for_room || !echo_has_room(host)) {
-            host->waiting_for_room = true; /* who is first now is first in the next turn */
+    outputs->waiting_for_room = false;
+    while (channels->first_queued != NULL) {
+        if (outputs->waiting_for_room || !outputs_have_room(outputs)) {
+            outputs->waiting_for_room = true; /* who is first now is first in the next turn */
             break;
         }
-        struct channel *channel = host->first_queued;
+        struct channel *channel = channels->first_queued;
+        struct output *output = &channel->echo.output;
         leave_queue(channel);
         bool last = channel == end;
-        channel->portion_bytes = host->first_queued != NULL ? PORTION_BYTES : UINT32_MAX;
+        output->portion_bytes = channels->first_queued != NULL ? PORTION_BYTES : OUTPUT_ALL;
         bool unfinished = channel_drain(channel);
-        portions_used = portions_used || channel->portion_bytes == 0;
-        channel->portion_bytes = UINT32_MAX;
+        portions_used = portions_used || output->portion_bytes == 0;
+        output->portion_bytes = OUTPUT_ALL;
         if (channel->close_received) {
             channel_destroy(channel);
         } else if (unfinished) {
@@ -178,22 +205,27 @@ bool channels_drain(struct channel_host *host)
             break;
         }
     }
-    return host->waiting_for_room || portions_used;
+    return outputs->waiting_for_room || portions_used;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
-struct channel *channel_create(struct channel_host *host, ssh_session session)
+void channels_begin(struct channels *channels, const struct channel_host *host)
 {
+    *channels = (struct channels){.host = *host, .outputs = {.host = &channels->host}};
+}
+
+struct channel *channel_create(struct channels *channels, ssh_session session)
+{
+    struct channel_host *host = &channels->host;
     struct channel *channel = calloc(1, sizeof *channel);
     if (channel == NULL) {
         return NULL;
     }
-    channel->host = host;
-    channel->portion_bytes = UINT32_MAX;
+    channel->all = channels;
     channel->callbacks = (struct ssh_channel_callbacks_struct){
         .userdata = channel,
-        .channel_data_function = echo_on_data,
+        .channel_data_function = on_data,
         .channel_eof_function = on_eof,
         .channel_close_function = on_close,
     };
@@ -211,51 +243,23 @@ struct channel *channel_create(struct channel_host *host, ssh_session session)
         free(channel);
         return NULL;
     }
-    channel->next = host->first;
-    if (host->first != NULL) {
-        host->first->previous = channel;
+    echo_begin(&channel->echo, &channels->outputs, channel->ssh, channel->record);
+    channel->next = channels->first;
+    if (channels->first != NULL) {
+        channels->first->previous = channel;
     }
-    host->first = channel;
-    host->open_count++;
-    host->opened_count++;
+    channels->first = channel;
+    channels->open_count++;
+    host->totals.opened++;
     counters_add(&host->counters->channels, 1);
     counters_add(&host->counters->channels_opened, 1);
     return channel;
 }
 
-static void unlink_channel(struct channel *channel)
-{
-    struct channel_host *host = channel->host;
-    if (channel->queued) {
-        leave_queue(channel);
-    }
-    if (channel->previous != NULL) {
-        channel->previous->next = channel->next;
-    } else {
-        host->first = channel->next;
-    }
-    if (channel->next != NULL) {
-        channel->next->previous = channel->previous;
-    }
-    host->open_count--;
-    host->unclosed_count -= channel->finished ? 1 : 0;
-    counters_sub(&host->counters->channels, 1);
-    record_channel_gone(host->record, channel->record);
-}
-
-void channel_destroy(struct channel *channel)
-{
-    unlink_channel(channel);
-    (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
-    ssh_channel_free(channel->ssh);
-    service_free(&channel->service);
-    free(channel);
-}
-
-void channels_destroy_all(struct channel_host *host)
+void channels_destroy_all(struct channels *channels)
 {
     struct channel *next = NULL;
-    for (struct channel *channel = host->first; channel != NULL; channel = next) {
+    for (struct channel *channel = channels->first; channel != NULL; channel = next) {
         next = channel->next;
         unlink_channel(channel);
         (void)ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
@@ -264,20 +268,25 @@ void channels_destroy_all(struct channel_host *host)
     }
 }
 
-bool channels_all_closed(const struct channel_host *host)
+bool channels_all_closed(const struct channels *channels)
 {
-    const struct channel *channel = host->first;
+    const struct channel *channel = channels->first;
     while (channel != NULL && channel->close_received) {
         channel = channel->next;
     }
     return channel == NULL;
 }
 
-uint64_t channels_held_bytes(const struct channel_host *host)
+bool channels_wait(const struct channels *channels)
+{
+    return channels->first_queued != NULL || channels->unclosed_count > 0;
+}
+
+uint64_t channels_held_bytes(const struct channels *channels)
 {
     uint64_t held = 0;
-    for (const struct channel *channel = host->first; channel != NULL; channel = channel->next) {
-        held += channel->streams[0].held_bytes + channel->streams[1].held_bytes;
+    for (const struct channel *channel = channels->first; channel != NULL; channel = channel->next) {
+        held += echo_held_bytes(&channel->echo);
     }
     return held;
 }

@@ -1,74 +1,81 @@
 /* Inside the room of channel.h: what a client may ask of a channel. Callbacks of libssh; they return 0 for yes. */
-#include "server/channel/channel_parts.h"
+#include "server/channel/channel_internal.h"
 
 #include <string.h>
 
-#include "server/channel/echo.h"
 #include "server/channel/terminal.h"
 #include "sshecho/log.h"
 
 /* Common to all requests: counts, and says whether the connection may go on asking. */
-static bool request_welcome(struct channel *channel)
+static bool request_welcome(struct channel_host *host)
 {
-    counters_add(&channel->host->counters->requests, 1);
-    return channel->host->request_allowed(channel->host->data);
+    counters_add(&host->counters->requests, 1);
+    return host->request_allowed(host->data);
 }
 
 /* For those that are granted as long as the connection may ask. */
 static int grant(struct channel *channel, enum record_request kind)
 {
-    bool granted = request_welcome(channel);
-    record_request(channel->host->record, channel->record, kind, granted);
+    struct channel_host *host = &channel->all->host;
+    bool granted = request_welcome(host);
+    record_request(host->record, channel->record, kind, granted);
     return granted ? 0 : 1;
 }
 
 /* Byte-exact echo is the rule for programs, and they tell standard output and error apart. To a person it looks broken,
  * and nothing says how to leave. Who grants next to no window is no person. */
-static void greet(struct channel *channel)
+static const char *note_for(const struct channel *channel)
 {
     const struct service *service = &channel->service;
     const char *note = service->kind == SERVICE_TERMINAL ? terminal_note_terminal : terminal_note_echo;
     bool echoes = service->kind == SERVICE_TERMINAL || (service->kind == SERVICE_ECHO && service->misbehaviour == NULL);
-    if (channel->terminal && echoes && channel->host->config->terminal_note &&
-        ssh_channel_window_size(channel->ssh) >= 4 * strlen(note)) {
-        channel->note = note;
+    bool wanted = channel->terminal && echoes && channel->all->host.config->terminal_note;
+    return wanted && ssh_channel_window_size(channel->ssh) >= 4 * strlen(note) ? note : NULL;
+}
+
+static enum echo_mode mode_of(const struct service *service)
+{
+    if (service->kind == SERVICE_DISCARD || service_generates(service)) {
+        return ECHO_DISCARD;
     }
+    return service->kind == SERVICE_TERMINAL ? ECHO_TERMINAL : ECHO_BYTES;
+}
+
+static int refuse(struct channel_host *host, struct service *service)
+{
+    service_free(service);
+    counters_add(&host->counters->requests_refused, 1);
+    return 1;
 }
 
 static int start_service(struct channel *channel, const char *kind, const char *words)
 {
-    if (!request_welcome(channel) || channel->service.kind != SERVICE_NONE || channel->finished) {
-        counters_add(&channel->host->counters->requests_refused, 1);
-        return 1; /* RFC 4254, 6.5: only one of these requests can succeed per channel */
+    struct channel_host *host = &channel->all->host;
+    struct service service = {.kind = SERVICE_NONE};
+    if (!request_welcome(host) || channel->service.kind != SERVICE_NONE || channel->finished) {
+        return refuse(host, &service); /* RFC 4254, 6.5: only one of these requests can succeed per channel */
     }
-    struct service service;
-    if (service_parse(words, channel->host->config->test_bench, &service) != 0) {
+    if (service_parse(words, host->config->test_bench, &service) != 0) {
         return 1;
     }
-    if (service.misbehaviour != NULL) {
-        if (service.misbehaviour->refuse) {
-            service_free(&service);
-            counters_add(&channel->host->counters->requests_refused, 1);
-            return 1;
-        }
-        misbehave_arrived(service.misbehaviour, channel->streams[0].held_bytes + channel->streams[1].held_bytes,
-                          mono_now());
-        if (service.misbehaviour->rekey_every_bytes != 0) {
-            channel->host->rekeys_on_request = true;
-            channel->host->rekey_every(channel->host->data, service.misbehaviour->rekey_every_bytes);
-        }
+    if (service.misbehaviour != NULL && service.misbehaviour->refuse) {
+        return refuse(host, &service);
+    }
+    if (service.misbehaviour != NULL && service.misbehaviour->rekey_every_bytes != 0) {
+        channel->all->outputs.rekeys_on_request = true;
+        host->rekey_every(host->data, service.misbehaviour->rekey_every_bytes);
     }
     channel->record->service = service_name(&service);
     if (service.kind == SERVICE_REPORT) {
-        service.text = channel->host->report(channel->host->data, service.for_people, channel->terminal);
+        service.text = host->report(host->data, service.for_people, channel->terminal);
         if (service.text == NULL) {
             return 1;
         }
     }
     channel->service = service;
-    greet(channel);
-    echo_open_window(channel);
-    log_line(LOG_DEBUG, "service", log_u64("conn", channel->host->connection_id), log_str("request", kind),
+    echo_serve(&channel->echo, mode_of(&service), service.misbehaviour, note_for(channel));
+    echo_open_window(&channel->echo);
+    log_line(LOG_DEBUG, "service", log_u64("conn", host->connection_id), log_str("request", kind),
              log_str("words", words));
     channel_queue(channel); /* what came before the request, or what is to be generated */
     return 0;
@@ -79,7 +86,7 @@ static int ask_service(struct channel *channel, enum record_request kind, const 
 {
     record_window(&channel->record->window, ssh_channel_window_size(channel->ssh), false);
     unsigned number = channel->record->requests;
-    record_request(channel->host->record, channel->record, kind, true);
+    record_request(channel->all->host.record, channel->record, kind, true);
     int rc = start_service(channel, record_request_names[kind], words);
     if (rc != 0) {
         record_refused(channel->record, number);

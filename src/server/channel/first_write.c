@@ -3,8 +3,6 @@
 #include "sshecho/crypto_shortcuts.h"
 #include "sshecho/version.h"
 
-#define VERSION_0_11 (0 << 16 | 11 << 8)
-
 /* A millisecond of empty packets; messages below this go out as one packet, as they would anyway. */
 #define FIRST_BYTES 1024U
 
@@ -19,34 +17,33 @@ static uint64_t refused_before; /* one thread per process, one write at a time *
 
 static bool is_guarded(void)
 {
-    return version_libssh_number() < VERSION_0_11 && crypto_shortcuts_are_on();
+    return version_libssh_number() < LIBSSH_VERSION_0_11 && crypto_shortcuts_are_on();
 }
 
-static bool rekey_may_be_due(const struct channel_host *host)
+bool first_write_rekey_may_be_due(const struct pump *pump, const struct config *config)
 {
-    const struct ssh_counter_struct *carried = &host->pump->payload; /* since login: more than with the present keys */
-    uint64_t limit = host->config->rekey_bytes;
+    const struct ssh_counter_struct *carried = &pump->payload; /* since login: more than with the present keys */
+    uint64_t limit = config->rekey_bytes;
     limit = limit == 0 || limit > LIBSSH_REKEY_BYTES ? LIBSSH_REKEY_BYTES : limit;
-    return host->config->rekey_interval_us != 0 || host->rekeys_on_request ||
-           carried->in_bytes + carried->out_bytes >= limit / 2;
+    return config->rekey_interval_us != 0 || carried->in_bytes + carried->out_bytes >= limit / 2;
 }
 
-uint32_t first_write_bytes(const struct channel *channel)
+uint32_t first_write_bytes(bool rekey_may_be_due)
 {
     /* One byte: then even a re-key that falls due with this very packet is found out by its own draw. */
-    return is_guarded() && rekey_may_be_due(channel->host) ? 1 : FIRST_BYTES;
+    return is_guarded() && rekey_may_be_due ? 1 : FIRST_BYTES;
 }
 
-void first_write_begin(struct channel *channel, uint32_t n)
+void first_write_begin(const struct pump *pump, bool rekey_may_be_due, uint32_t n)
 {
     if (!is_guarded()) {
         return;
     }
-    if (rekey_may_be_due(channel->host)) {
-        (void)ssh_send_ignore(ssh_channel_get_session(channel->ssh), "");
+    if (rekey_may_be_due) {
+        (void)ssh_send_ignore(pump->session, "");
     }
     refused_before = crypto_shortcuts_served().draws_refused;
-    crypto_allow_draws(n + (channel->host->pump->batched ? 0 : ANSWERS_MOST));
+    crypto_allow_draws(n + (pump->batched ? 0 : ANSWERS_MOST));
 }
 
 bool first_write_end(void)

@@ -9,7 +9,8 @@
  * While keys are re-exchanged packets are queued without padding, and the loop would go on. A re-key that is due must
  * therefore begin before, with a message of our own; then the write waits for its end as every other does.
  *
- * Without crypto_shortcuts nothing is done here, and the watchdog has the last word.
+ * Without crypto_shortcuts nothing is done here, and the watchdog has the last word. Knows a session and its pump, no
+ * channel.
  */
 #ifndef SERVER_CHANNEL_FIRST_WRITE_H
 #define SERVER_CHANNEL_FIRST_WRITE_H
@@ -17,14 +18,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/channel/channel.h"
+#include "server/config.h"
+#include "sshecho/pump.h"
+
+/* Whether keys may be due for an exchange by the configuration. */
+bool first_write_rekey_may_be_due(const struct pump *pump, const struct config *config);
 
 /* How many bytes a channel whose packet size is unknown may write at once. */
-uint32_t first_write_bytes(const struct channel *channel);
+uint32_t first_write_bytes(bool rekey_may_be_due);
 
 /* Around a write of n bytes, not more than first_write_bytes. False: its packets were empty, and the session is at its
  * end. */
-void first_write_begin(struct channel *channel, uint32_t n);
+void first_write_begin(const struct pump *pump, bool rekey_may_be_due, uint32_t n);
 bool first_write_end(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sshecho/units.h"
+#include "sshecho/version.h"
 
 /* RFC 864: lines of 72 printing characters, each line starting one character further in the ring of 95, ending in CR
  * LF. */
@@ -92,9 +93,14 @@ const char *service_name(const struct service *service)
     return service->misbehaviour != NULL ? "test-bench" : names[service->kind];
 }
 
+bool service_generates(const struct service *service)
+{
+    return service->kind == SERVICE_CHARGEN || service->kind == SERVICE_REPORT || service->kind == SERVICE_COMPLAIN;
+}
+
 const char *service_chargen_at(uint64_t position_bytes)
 {
-    static char pattern[PERIOD_BYTES + SERVICE_CHUNK_BYTES];
+    static char pattern[PERIOD_BYTES + LIBSSH_PACKET_BYTES];
     if (pattern[0] == '\0') {
         for (size_t i = 0; i < sizeof pattern; i++) {
             size_t line = (i / LINE_BYTES) % RING;

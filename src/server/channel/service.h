@@ -40,8 +40,10 @@ void service_free(struct service *service);
 /* For the log and reports; static. */
 const char *service_name(const struct service *service);
 
-/* The RFC 864 stream from `position`: returns a place from which at least SERVICE_CHUNK_BYTES can be read. */
-#define SERVICE_CHUNK_BYTES ((size_t)32 * 1024 - 10) /* one packet of libssh's, see echo.h */
+/* Whether it speaks by itself, and wants nothing back of what comes (generator.h). */
+bool service_generates(const struct service *service);
+
+/* The RFC 864 stream from `position`: returns a place from which at least LIBSSH_PACKET_BYTES can be read. */
 const char *service_chargen_at(uint64_t position_bytes);
 
 #endif

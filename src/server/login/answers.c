@@ -101,7 +101,7 @@ static void refuse(struct connection *c, ssh_message message)
         tell(c, request_name(ssh_message_subtype(message)));
         counters_add(&c->set->counters->requests, 1);
         counters_add(&c->set->counters->requests_refused, 1);
-        (void)c->host.request_allowed(c);
+        (void)c->channels.host.request_allowed(c);
         break;
     default:
         return;

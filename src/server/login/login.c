@@ -188,7 +188,7 @@ static int on_message(ssh_session session, ssh_message message, void *data)
     case SSH_REQUEST_GLOBAL:
         counters_add(&c->set->counters->requests, 1);
         counters_add(&c->set->counters->requests_refused, 1);
-        (void)c->host.request_allowed(c);
+        (void)c->channels.host.request_allowed(c);
         return 1;
     default:
         return 1;

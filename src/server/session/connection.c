@@ -55,7 +55,7 @@ void connection_close(struct connection *c, enum close_reason reason)
     c->set->last_doomed = c;
 }
 
-static void on_expired(void *data, enum close_reason reason)
+static void on_close_wanted(void *data, enum close_reason reason)
 {
     connection_close(data, reason);
 }
@@ -88,7 +88,7 @@ static void on_status(void *user, float status)
         (void)set_phase(c, PHASE_LOGIN);
     } else if (c->phase == PHASE_OPEN) {
         deadline_rekeying(&c->deadline, false, mono_now());
-        c->host.writes_wait = false;
+        channels_rekeyed(&c->channels);
         disturb_after_rekey(&c->disturb);
         counters_add(&c->set->counters->rekeys, 1);
         uint64_t in = bytes_in - c->rekey.bytes_in_mark, out = bytes_out - c->rekey.bytes_out_mark;
@@ -104,7 +104,7 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
     struct connection *c = user;
     struct counters *counters = c->set->counters;
     c->heard = true;
-    if (c->phase != PHASE_OPEN || c->host.open_count >= c->set->config->channels_per_connection) {
+    if (c->phase != PHASE_OPEN || c->channels.open_count >= c->set->config->channels_per_connection) {
         counters_add(&counters->channels_refused, 1);
         return NULL;
     }
@@ -113,17 +113,12 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
         connection_close(c, REASON_RATE);
         return NULL;
     }
-    struct channel *channel = channel_create(&c->host, session);
+    struct channel *channel = channel_create(&c->channels, session);
     if (channel == NULL) {
         counters_add(&counters->channels_refused, 1);
         return NULL;
     }
     return channel->ssh;
-}
-
-static void on_violation(void *data, enum close_reason reason)
-{
-    connection_close(data, reason);
 }
 
 static void on_reset_wanted(void *data)
@@ -158,7 +153,7 @@ static struct farewell facts_of(struct connection *c)
                              .accepted_at = c->accepted_at,
                              .kex_us = c->kex_us,
                              .login_us = c->login_us,
-                             .channels = &c->host,
+                             .totals = &c->channels.host.totals,
                              .rekeys = c->rekey.count,
                              .user = c->user,
                              .method = c->method,
@@ -226,7 +221,7 @@ void connection_logged_in(struct connection *c, const char *method, const char *
 
 static void report_memory(struct connection *c)
 {
-    uint64_t held = c->host.first_queued != NULL ? channels_held_bytes(&c->host) : 0;
+    uint64_t held = c->channels.first_queued != NULL ? channels_held_bytes(&c->channels) : 0;
     uint64_t pending = pump_pending_bytes(&c->pump);
     if (held != c->held_reported) {
         counters_add(&c->set->counters->held_bytes, held - c->held_reported);
@@ -252,12 +247,12 @@ static bool on_turned(struct pump *pump, void *data)
         return false;
     }
     login_after_turn(c);
-    bool had_channels = c->host.first != NULL;
+    bool had_channels = c->channels.first != NULL;
     if (disturb_woken(&c->disturb)) {
-        channels_wake(&c->host);
+        channels_wake(&c->channels);
     }
-    bool held_back = channels_drain(&c->host);
-    if (had_channels && c->host.first == NULL && c->set->draining) {
+    bool held_back = channels_drain(&c->channels);
+    if (had_channels && c->channels.first == NULL && c->set->draining) {
         connection_close(c, REASON_DRAIN);
         return false;
     }
@@ -271,7 +266,7 @@ static bool on_turned(struct pump *pump, void *data)
 /* Whether something of ours waits for the client to take it (or to close what we have closed). */
 static bool something_waits(struct connection *c)
 {
-    return c->host.first_queued != NULL || pump_pending_bytes(&c->pump) > 0 || c->host.unclosed_count > 0;
+    return channels_wait(&c->channels) || pump_pending_bytes(&c->pump) > 0;
 }
 
 /* Many clients leave Nagle's algorithm on: what they send in pieces (a handshake's messages, a packet in two segments)
@@ -311,7 +306,7 @@ static void on_dead(struct pump *pump, void *data)
                                                 [PUMP_END_PROTOCOL] = REASON_PROTOCOL};
     enum close_reason reason = reasons[pump_end(pump)];
     /* A disconnect that crosses our own re-key: libssh closes, tries to write all the same and forgets the message. */
-    if (reason == REASON_PROTOCOL && c->host.opened_count > 0 && channels_all_closed(&c->host) &&
+    if (reason == REASON_PROTOCOL && c->channels.host.totals.opened > 0 && channels_all_closed(&c->channels) &&
         strncmp(ssh_get_error(pump->session), "Socket error", 12) == 0) {
         reason = REASON_CLIENT;
     }
@@ -395,19 +390,19 @@ static void begin_session(struct connection *c, ssh_session session)
 {
     const struct config *config = c->set->config;
     set_callbacks(c, session);
-    c->host = (struct channel_host){.pump = &c->pump,
-                                    .config = config,
-                                    .counters = c->set->counters,
-                                    .connection_id = c->id,
-                                    .violated = on_violation,
-                                    .reset = on_reset_wanted,
-                                    .rekey_every = on_rekey_wanted,
-                                    .wake_after = on_wake_wanted,
-                                    .request_allowed = on_request_allowed,
-                                    .report = on_report_wanted,
-                                    .record = &c->record,
-                                    .turn_at = &c->set->turn_at,
-                                    .data = c};
+    channels_begin(&c->channels, &(struct channel_host){.pump = &c->pump,
+                                                        .config = config,
+                                                        .counters = c->set->counters,
+                                                        .record = &c->record,
+                                                        .turn_at = &c->set->turn_at,
+                                                        .connection_id = c->id,
+                                                        .close = on_close_wanted,
+                                                        .request_allowed = on_request_allowed,
+                                                        .report = on_report_wanted,
+                                                        .reset = on_reset_wanted,
+                                                        .rekey_every = on_rekey_wanted,
+                                                        .wake_after = on_wake_wanted,
+                                                        .data = c});
     token_bucket_init(&c->opens, config->channel_open_rate, 1);
     token_bucket_init(&c->requests, config->request_rate, 1);
     rekey_init(&c->rekey, config, c->accepted_at);
@@ -469,7 +464,7 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
     pump_share(&c->pump, &set->turns);
     char text[NET_ADDRESS_TEXT_MAX];
     log_line(LOG_INFO, "accept", log_u64("conn", c->id), log_str("peer", net_print(peer, text, sizeof text)));
-    deadline_begin(&c->deadline, set->loop, set->config, c->accepted_at, on_expired, c);
+    deadline_begin(&c->deadline, set->loop, set->config, c->accepted_at, on_close_wanted, c);
     disturb_init(&c->disturb, &c->pump, set->config->rekey_interval_us);
     link_connection(c);
     begin_session(c, session);
@@ -505,7 +500,7 @@ void connection_destroy(struct connection *c)
         report_file_write(&set->reports, reporting_json(&facts, &reporting));
     }
     login_forget(c);
-    channels_destroy_all(&c->host);
+    channels_destroy_all(&c->channels);
     if (!c->no_farewell) {
         farewell_say(&c->pump, c->reason, c->disagreement);
     }

@@ -59,7 +59,7 @@ struct connection {
     struct connection_set *set;
     struct connection *next, *previous, *next_doomed;
     struct pump pump;
-    struct channel_host host;
+    struct channels channels;
     struct ssh_server_callbacks_struct server_callbacks;
     struct ssh_callbacks_struct session_callbacks;
     struct deadline deadline;

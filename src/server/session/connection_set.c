@@ -65,7 +65,7 @@ void connection_set_drain(struct connection_set *set)
 {
     set->draining = true;
     for (struct connection *c = set->first; c != NULL; c = c->next) {
-        if (c->phase == PHASE_OPEN && c->host.first == NULL && c->host.opened_count > 0) {
+        if (c->phase == PHASE_OPEN && c->channels.first == NULL && c->channels.host.totals.opened > 0) {
             connection_close(c, REASON_DRAIN);
         }
     }

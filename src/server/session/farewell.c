@@ -32,21 +32,20 @@ const char *farewell_error(const struct farewell *farewell)
 void farewell_log(const struct farewell *farewell)
 {
     ssh_session session = farewell->session;
-    const struct channel_host *channels = farewell->channels;
+    const struct channel_totals *totals = farewell->totals;
     const char *banner = farewell->client_version != NULL ? farewell->client_version : ssh_get_clientbanner(session);
     char text[NET_ADDRESS_TEXT_MAX];
-    log_line(LOG_INFO, "close", log_u64("conn", farewell->id),
-             log_str("peer", net_print(farewell->peer, text, sizeof text)),
-             log_str("reason", counters_close_name(farewell->reason)), log_str("phase", phase_name(farewell->phase)),
-             log_f64("duration_s", mono_s_between(farewell->accepted_at, mono_now())),
-             log_f64("kex_ms", farewell->kex_us < 0 ? -1.0 : (double)farewell->kex_us / 1000.0),
-             log_f64("handshake_ms", farewell->login_us < 0 ? -1.0 : (double)farewell->login_us / 1000.0),
-             log_u64("bytes_in", channels->bytes_in), log_u64("bytes_out", channels->bytes_out),
-             log_u64("echoes", channels->echoes), log_u64("channels", channels->opened_count),
-             log_u64("rekeys", farewell->rekeys), log_str("user", farewell->user), log_str("method", farewell->method),
-             log_str("client", banner), log_str("kex", ssh_get_kex_algo(session)),
-             log_str("cipher", ssh_get_cipher_in(session)), log_str("mac", ssh_get_hmac_in(session)),
-             log_str("error", farewell_error(farewell)));
+    log_line(
+        LOG_INFO, "close", log_u64("conn", farewell->id), log_str("peer", net_print(farewell->peer, text, sizeof text)),
+        log_str("reason", counters_close_name(farewell->reason)), log_str("phase", phase_name(farewell->phase)),
+        log_f64("duration_s", mono_s_between(farewell->accepted_at, mono_now())),
+        log_f64("kex_ms", farewell->kex_us < 0 ? -1.0 : (double)farewell->kex_us / 1000.0),
+        log_f64("handshake_ms", farewell->login_us < 0 ? -1.0 : (double)farewell->login_us / 1000.0),
+        log_u64("bytes_in", totals->bytes_in), log_u64("bytes_out", totals->bytes_out),
+        log_u64("echoes", totals->echoes), log_u64("channels", totals->opened), log_u64("rekeys", farewell->rekeys),
+        log_str("user", farewell->user), log_str("method", farewell->method), log_str("client", banner),
+        log_str("kex", ssh_get_kex_algo(session)), log_str("cipher", ssh_get_cipher_in(session)),
+        log_str("mac", ssh_get_hmac_in(session)), log_str("error", farewell_error(farewell)));
 }
 
 /* Our own last word, RFC 4253 section 11.1; libssh closes right behind it. */

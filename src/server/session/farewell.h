@@ -9,7 +9,7 @@
 #include <libssh/libssh.h>
 #include <stdint.h>
 
-#include "server/channel/channel.h"
+#include "server/channel/host.h"
 #include "server/figures/counters.h"
 #include "server/session/phase.h"
 #include "sshecho/clock.h"
@@ -25,7 +25,7 @@ struct farewell {
     enum phase phase; /* in which it ended */
     mono_time accepted_at;
     int64_t kex_us, login_us;
-    const struct channel_host *channels;
+    const struct channel_totals *totals; /* of its channels */
     uint64_t rekeys;
     const char *user, *method, *client_version; /* NULL where it did not come so far */
     const char *disagreement;                   /* why there is nothing in common, or NULL */
