@@ -20,6 +20,7 @@ HAVE_SECCOMP := $(call pkg,libseccomp)
 HAVE_SYSTEMD := $(call pkg,libsystemd)
 NOTIFY_RELOAD := $(shell pkg-config --atleast-version=253 libsystemd 2>/dev/null && echo 1)
 HAVE_MICROHTTPD := $(call pkg,libmicrohttpd)
+HAVE_CURL := $(call pkg,libcurl)
 HAVE_LIBCRYPTO := $(call pkg,libcrypto)
 HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(HAVE_LIBCRYPTO))
 
@@ -29,14 +30,14 @@ HARDEN := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 OPT    ?= -O2 -g
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
   -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
-  $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) \
+  $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) $(if $(HAVE_CURL),-DHAVE_CURL) \
   $(if $(HAVE_LIBCRYPTO),-DHAVE_LIBCRYPTO) $(if $(HAVE_SHORTCUTS),-DSSHECHO_CRYPTO_SHORTCUTS=1) \
   $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
   $(shell pkg-config --cflags libssh jansson)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_LIBCRYPTO),libcrypto)) -lev -lm
 LIBS_SERVER := $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
-LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson zlib)
+LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson zlib $(if $(HAVE_CURL),libcurl))
 
 COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/io/*.c))
 SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c))
@@ -224,6 +225,6 @@ lint:
 	shellcheck --severity=warning $(SHELL_FILES)
 tidy:
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} clang-tidy --quiet {} -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
-	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_LIBCRYPTO -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD
+	  -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_LIBCRYPTO -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD -DHAVE_CURL
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d) $(FUZZ_OBJECTS:.o=.d) $(FUZZ:=.d)

@@ -236,12 +236,15 @@ def measure(
     """Runs the load to its end. The server's CPU is that of the measured time alone: no ramp, no warm-up, no drain."""
     if label and server.ssh:
         extra = [*extra, "--label", label]
+    if server.ssh and server.group is not None:  # sshload looks at the server itself
+        extra = [*extra, *server.group.load_arguments()]
     load = Load(bench, server, mode, connections, duration_s, warmup_s, extra, size)
     with contextlib.ExitStack() as stack:
-        sampler = stack.enter_context(Sampler(server.group)) if server.group is not None else None
+        floor = server.group is not None and not server.ssh  # tcp-load does not
+        sampler = stack.enter_context(Sampler(server.group)) if floor else None
         load.start()
         result, code = load.finish(duration_s + warmup_s + patience_s)
-    cpu_s = None
+    cpu_s = (result or {}).get("server", {}).get("cpu_s")
     if sampler is not None and result is not None:
         begin = _start_of_traffic(result) + result["phases"]["warmup_s"]
         cpu_s = sampler.cpu_between(begin, begin + result["summary"]["seconds"])

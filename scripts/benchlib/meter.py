@@ -77,6 +77,10 @@ class ControlGroup:
     def adopt(self, process):
         pass
 
+    def load_arguments(self):
+        """For an sshload that is to observe it."""
+        return ["--server-cgroup", self.directory]
+
     def cpu_s(self):
         text = self.counter.read_text()
         if self.counter.name == "cpuacct.usage":
@@ -119,6 +123,9 @@ class ProcessTree:
 
     def adopt(self, process):
         self.root = process.pid
+
+    def load_arguments(self):
+        return ["--server-pid", self.root]
 
     def pids(self):
         parents = {}
@@ -183,7 +190,8 @@ def pss_kib(pids):
 
 
 class Sampler:
-    """Reads a server's CPU counter all through a run, so that it can be asked for the measured part afterwards."""
+    """Reads a server's CPU counter all through a run of tcp-load, so that it can be asked for the measured part
+    afterwards. sshload does this itself (--server-cgroup, --server-pid)."""
 
     INTERVAL_S = 0.02
 

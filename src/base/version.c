@@ -66,6 +66,11 @@ void version_print(const char *program, FILE *out)
 #else
     (void)fputs("libmicrohttpd: no\n", out);
 #endif
+#ifdef HAVE_CURL
+    (void)fputs("libcurl: yes\n", out);
+#else
+    (void)fputs("libcurl: no\n", out);
+#endif
     (void)fprintf(out, "batched transport: %s\n", SSHECHO_TRANSPORT ? "built in" : "not built in");
     (void)fprintf(out, "crypto shortcuts: %s\n", SSHECHO_CRYPTO_SHORTCUTS ? "built in" : "not built in");
 }

@@ -57,6 +57,14 @@ static int check_percentiles(const struct load_options *o, struct option_error *
     return 0;
 }
 
+/* Whether the server can be observed as asked is found before anything is started. */
+static int try_observer(const struct settings *settings, struct option_error *error)
+{
+    struct observed what = run_observed(settings);
+    char why[sizeof error->text];
+    return observer_try(&what, why, sizeof why) == 0 ? 0 : option_fail(error, NULL, NULL, "%s", why);
+}
+
 /* Each thread reads the keys for itself; a file that cannot be read is found before anything is started. */
 static int try_keys(const struct settings *settings, struct option_error *error)
 {
@@ -148,7 +156,8 @@ static int start(int argc, char **argv)
               false);
     content_prepare();
     if (settings_complete(&settings, &targets, &error) != 0 || parse_gates(&settings.options, &gates, &error) != 0 ||
-        check_percentiles(&settings.options, &error) != 0 || try_keys(&settings, &error) != 0) {
+        check_percentiles(&settings.options, &error) != 0 || try_keys(&settings, &error) != 0 ||
+        try_observer(&settings, &error) != 0) {
         code = complain(EXIT_USAGE, error.text);
         goto out;
     }

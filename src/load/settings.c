@@ -84,6 +84,9 @@ static int check_combinations(const struct settings *settings, struct option_err
     if (settings->rate.count > 0 && (o->mode == MODE_STREAM || o->mode == MODE_HOLD)) {
         return settings_fail(error, "--rate", "means something in the modes ping and connect only");
     }
+    if ((o->server_metrics != NULL) + (o->server_cgroup != NULL) + (o->server_pid > 0) > 1) {
+        return settings_fail(error, "sshload", "--server-metrics, --server-pid and --server-cgroup exclude each other");
+    }
     if (o->count > 0 && o->mode == MODE_HOLD) {
         return settings_fail(error, "--count", "hold mode runs for a time; use --duration");
     }

@@ -57,6 +57,8 @@ struct load_options {
     uint64_t repeat;
     struct string_list fail_if;
     unsigned log_level, log_format;
+    char *server_metrics, *server_cgroup;
+    uint64_t server_pid;
     bool batching, crypto_shortcuts;
 
     char *shard, *start_at;

@@ -14,6 +14,7 @@ static const char *const format_names[] = {"kv", "json", NULL};
 #define SESSION "Session"
 #define TIMEOUTS "Time-outs"
 #define OUTPUT "Output"
+#define SERVER "The server's side"
 #define MACHINES "Several machines"
 #define HOUR_US UINT64_C(3600000000)
 
@@ -152,6 +153,17 @@ static const struct option_spec specs[] = {
      "Batch the socket reads and writes of libssh; no is the plain path.", OUTPUT, 0},
     {"crypto-shortcuts", 0, OPTION_BOOL, AT(crypto_shortcuts), 0, 0, "yes", NULL, NULL,
      "Answer libssh in libcrypto's place for padding and keys built before; no leaves it all to libcrypto.", OUTPUT, 0},
+
+    {"server-metrics", 0, OPTION_STRING, AT(server_metrics), 0, 0, NULL, NULL, "URL",
+     "Read the server's CPU time and memory from this page for Prometheus (sshechod's /metrics) and report what an "
+     "echo, "
+     "a GB, a handshake and a session cost it.",
+     SERVER, 0},
+    {"server-pid", 0, OPTION_COUNT, AT(server_pid), 1, INT32_MAX, "off", NULL, "PID",
+     "The same of a process on this machine and all that descend from it; memory is the proportional set size.", SERVER,
+     OPTION_OFF_ALLOWED},
+    {"server-cgroup", 0, OPTION_STRING, AT(server_cgroup), 0, 0, NULL, NULL, "DIR",
+     "The same of a control group (version 2, or cpuacct), which counts also what has ended.", SERVER, 0},
 
     {"shard", 0, OPTION_STRING, AT(shard), 0, 0, NULL, NULL, "I/N",
      "Be part I (from 1) of N of the run; /N takes I from JOB_COMPLETION_INDEX (from 0).", MACHINES, 0},

@@ -1,5 +1,6 @@
 /* Inside the room of campaign.h: what a find says. */
 #include "load/campaign/find_step.h"
+#include "load/result/result_server.h"
 #include "sshecho/units.h"
 
 #include <math.h>
@@ -72,16 +73,28 @@ static char *sentence_of(const struct find_answer *answer)
 static void print_steps(const struct find_answer *answer, FILE *out)
 {
     char head[32];
+    bool observed = false;
+    for (size_t i = 0; i < answer->count; i++) {
+        observed = observed || answer->steps[i].server_cost >= 0.0;
+    }
     (void)snprintf(head, sizeof head, "p%g", answer->question->percentile);
-    (void)fprintf(out, "%-4s %10s %-10s %8s %12s %10s  %s\n", "step", find_by_names[answer->question->by], "why",
-                  "seconds", "answered/s", head, "verdict");
+    (void)fprintf(out, "%-4s %10s %-10s %8s %12s %10s  %s%sverdict\n", "step", find_by_names[answer->question->by],
+                  "why", "seconds", "answered/s", head, observed ? find_server_figure(answer->question)->name : "",
+                  observed ? "  " : "");
     for (size_t i = 0; i < answer->count; i++) {
         const struct find_step *step = &answer->steps[i];
         char latency[32];
         (void)units_human_duration(latency, sizeof latency, step->latency_us);
-        (void)fprintf(out, "%-4zu %10llu %-10s %8.1f %12.1f %10s  %s%s%s\n", i + 1, (unsigned long long)step->level,
-                      search_purpose_names[step->purpose], step->seconds, step->achieved_per_s, latency,
-                      step->kept ? "kept" : find_limit_names[step->limit], step->kept ? "" : ": ", step->reason);
+        (void)fprintf(out, "%-4zu %10llu %-10s %8.1f %12.1f %10s  ", i + 1, (unsigned long long)step->level,
+                      search_purpose_names[step->purpose], step->seconds, step->achieved_per_s, latency);
+        int width = observed ? (int)strlen(find_server_figure(answer->question)->name) : 0;
+        if (observed && step->server_cost >= 0.0) {
+            (void)fprintf(out, "%*.2f  ", width, step->server_cost);
+        } else if (observed) {
+            (void)fprintf(out, "%*s  ", width, "-");
+        }
+        (void)fprintf(out, "%s%s%s\n", step->kept ? "kept" : find_limit_names[step->limit], step->kept ? "" : ": ",
+                      step->reason);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "load/campaign/find_step.h"
 
+#include "load/result/result_server.h"
 #include "load/result/verdict.h"
 #include "load/tools/spawn.h"
 #include "load/tools/tools.h"
@@ -169,6 +170,15 @@ static json_t *summary_of(const struct result *result)
     return document;
 }
 
+const struct server_figure *find_server_figure(const struct find_question *question)
+{
+    bool connects =
+        question->by == FIND_HANDSHAKES || (question->mode_given && question->options->mode == MODE_CONNECT);
+    return &server_figures[question->by == FIND_SESSIONS ? SERVER_PER_SESSION
+                           : connects                    ? SERVER_PER_HANDSHAKE
+                                                         : SERVER_PER_ECHO];
+}
+
 static void measure(const struct find_question *question, const struct result *result, struct find_step *step)
 {
     const struct histogram *h = tally_histogram(&result->tally, question->histogram);
@@ -178,6 +188,7 @@ static void measure(const struct find_question *question, const struct result *r
     step->seconds = result->seconds;
     step->offered_per_s = offered.per_s;
     step->achieved_per_s = offered.judged ? offered.achieved_per_s : result_echoes_per_s(result);
+    step->server_cost = find_server_figure(question)->value(result);
     json_decref(step->result);
     step->result = summary_of(result);
 }

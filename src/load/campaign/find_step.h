@@ -45,11 +45,15 @@ struct find_step {
     double seconds, offered_per_s, achieved_per_s;
     uint64_t samples;
     bool client_bound;
-    json_t *result; /* its summary; owned */
+    double server_cost; /* of find_server_figure; negative: not known */
+    json_t *result;     /* its summary; owned */
 };
 
 /* Runs at step->level. 0; 1: told to stop; -1: nothing can be found (a line has been said). */
 int find_step_run(const struct find_question *question, struct find_step *step);
+
+/* What of the server's side belongs to the question: CPU per echo or handshake, memory per session. */
+const struct server_figure *find_server_figure(const struct find_question *question);
 
 struct find_answer {
     const struct find_question *question;

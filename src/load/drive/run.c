@@ -22,6 +22,7 @@ struct run {
     ev_timer start_timer;
     struct progress progress;
     struct intervals intervals;
+    struct observer *observer;
     unsigned signals;
     mono_time began, ready, opened; /* ready: every session stood or had failed */
     int64_t opened_us;              /* since 1970 */
@@ -135,16 +136,48 @@ static void watch(struct run *run)
     run->start_timer.data = run;
 }
 
+/* The server's side, once the observer has stopped. */
+static void gather_server(const struct run *run, struct result *result, int64_t from_ns, int64_t to_ns)
+{
+    const struct observer *observer = run->observer;
+    struct timeline *timeline = &result->timeline;
+    if (observer == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < timeline->count; i++) {
+        int64_t begin_ns = from_ns + (int64_t)i * timeline->length_us * NS_PER_US;
+        int64_t end_ns = begin_ns + timeline->rows[i].covered_us * NS_PER_US;
+        timeline->rows[i].server_cpu_s = observer_cpu_between_s(observer, begin_ns, end_ns);
+        timeline->rows[i].server_bytes = observer_bytes_in(observer, begin_ns, end_ns);
+    }
+    struct server_use *use = &result->server;
+    (void)snprintf(use->source, sizeof use->source, "%s", observer_name(observer));
+    (void)snprintf(use->complaint, sizeof use->complaint, "%s", observer_complaint(observer));
+    use->cpu_s = observer_cpu_between_s(observer, from_ns, to_ns);
+    use->ramp_cpu_s = observer_cpu_between_s(observer, run->began.ns, run->ready.ns);
+    use->bytes_before = observer_bytes_before(observer);
+    use->bytes = observer_bytes_in(observer, run->ready.ns, to_ns);
+}
+
+struct observed run_observed(const struct settings *settings)
+{
+    const struct load_options *o = &settings->options;
+    return (struct observed){.metrics_url = o->server_metrics, .pid = (pid_t)o->server_pid, .group = o->server_cgroup};
+}
+
 static void gather(struct run *run, struct result *result)
 {
     const struct settings *settings = run->settings;
     const struct load_options *o = &settings->options;
     mono_time end = mono_now();
     int64_t measured_ns = 0;
+    int64_t from_ns = 0, to_ns = 0;
     for (unsigned i = 0; i < run->started; i++) {
         const struct stream_shared *times = &run->workers[i].traffic.shared.streams;
         int64_t ns = times->measure_to_ns - times->measure_from_ns;
         measured_ns = ns > measured_ns ? ns : measured_ns;
+        from_ns = from_ns == 0 || times->measure_from_ns < from_ns ? times->measure_from_ns : from_ns;
+        to_ns = times->measure_to_ns > to_ns ? times->measure_to_ns : to_ns;
         (void)tally_merge(&result->tally, &run->workers[i].tally);
     }
     result->timeline = run->intervals.timeline;
@@ -173,6 +206,7 @@ static void gather(struct run *run, struct result *result)
     result->wait_s = mono_s_between(run->ready, run->opened);
     double rest_s = mono_s_between(run->opened, end) - result->warmup_s - result->seconds;
     result->drain_s = rest_s > 0.0 ? rest_s : 0.0;
+    gather_server(run, result, from_ns, to_ns);
 }
 
 int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size)
@@ -186,6 +220,13 @@ int run_load(const struct settings *settings, struct result *result, char *error
         slots_init(&run.control.slots, settings->connecting, settings->threads, on_slot_free, &run) != 0) {
         (void)snprintf(error, error_size, "out of memory");
         intervals_free(&run.intervals);
+        free(run.workers);
+        return -1;
+    }
+    struct observed observed = run_observed(settings);
+    if (observer_start(&observed, &run.observer, error, error_size) != 0) {
+        intervals_free(&run.intervals);
+        slots_destroy(&run.control.slots);
         free(run.workers);
         return -1;
     }
@@ -213,6 +254,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
     }
     intervals_collect(&run.intervals);
     progress_stop(&run.progress);
+    observer_stop(run.observer);
     if (rc == 0) {
         gather(&run, result);
     }
@@ -220,6 +262,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
         load_worker_free(&run.workers[i]);
     }
     free(run.workers);
+    observer_free(run.observer);
     intervals_free(&run.intervals);
     slots_destroy(&run.control.slots);
     ev_signal_stop(run.loop, &run.interrupt);

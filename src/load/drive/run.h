@@ -7,9 +7,12 @@
 #ifndef LOAD_DRIVE_RUN_H
 #define LOAD_DRIVE_RUN_H
 
+#include "load/observe/observer.h"
 #include "load/result/result.h"
 #include "load/settings.h"
 
+/* What the options say is to be observed of the server. */
+struct observed run_observed(const struct settings *settings);
 /* Fills *result (result_init'ed by the caller). Returns 0, or -1 with a sentence when nothing could be started. */
 int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size);
 

@@ -1,4 +1,5 @@
 #include "load/result/report.h"
+#include "load/result/result_server.h"
 
 #include "load/result/percentiles.h"
 #include "load/result/printable.h"
@@ -251,6 +252,7 @@ void report_print(const struct result *result, FILE *out)
     }
     (void)fprintf(out, "Generator    %.2f s CPU, busiest thread %.0f %% of a core\n", t->cpu_s,
                   t->busiest_thread_cpu * 100.0);
+    server_use_print(result, out);
     verdict_remarks(result, print_remark, out);
 }
 

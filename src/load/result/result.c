@@ -6,8 +6,11 @@
 
 int result_init(struct result *result)
 {
-    *result =
-        (struct result){.start_skew_us = RESULT_SKEW_NONE, .shards_merged = 1, .shard_index = 1, .shard_count = 1};
+    *result = (struct result){.start_skew_us = RESULT_SKEW_NONE,
+                              .shards_merged = 1,
+                              .shard_index = 1,
+                              .shard_count = 1,
+                              .server = SERVER_USE_NONE};
     return tally_init(&result->tally);
 }
 

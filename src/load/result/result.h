@@ -7,6 +7,7 @@
 #ifndef LOAD_RESULT_RESULT_H
 #define LOAD_RESULT_RESULT_H
 
+#include "load/result/server_use.h"
 #include "load/result/tally.h"
 #include "load/settings.h"
 #include "load/timeline/timeline.h"
@@ -32,6 +33,7 @@ struct result {
     uint64_t shards_merged;                    /* results in this one: 1, or more after a merge */
     double ramp_s, warmup_s, seconds, drain_s; /* lengths of the phases; seconds is the measurement */
     double wait_s;                             /* between ramp and traffic, for --start-at or for other shards */
+    struct server_use server;
     json_t *about; /* owned: program, command, options, targets, environment; what no figure depends on */
 };
 

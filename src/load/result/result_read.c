@@ -1,5 +1,6 @@
 /* Inside the room of result.h: reading a result file; everything in it is checked. */
 #include "load/result/result.h"
+#include "load/result/result_server.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -248,6 +249,9 @@ static void read_rest(struct reader *reader, json_t *document, struct result *re
     char why[64];
     if (intervals != NULL && timeline_from_json(&result->timeline, intervals, why, sizeof why) != 0) {
         complain(reader, "intervals", why);
+    }
+    if (server_use_read(&result->server, json_object_get(document, "server")) != 0) {
+        complain(reader, "server", "is not what sshload writes");
     }
     result->about = json_incref(json_object_get(document, "about"));
 }

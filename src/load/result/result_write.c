@@ -1,5 +1,6 @@
 /* Inside the room of result.h: writing a result file. */
 #include "load/result/result.h"
+#include "load/result/result_server.h"
 
 #include <errno.h>
 #include <math.h>
@@ -212,6 +213,10 @@ json_t *result_to_json(const struct result *result)
     rc |= json_object_set_new(document, "generator", generator_json(result));
     rc |= json_object_set_new(document, "negotiated", negotiated_json(&tally->negotiated));
     rc |= json_object_set_new(document, "series", series_json(tally));
+    json_t *server = server_use_json(result);
+    if (server != NULL) {
+        rc |= json_object_set_new(document, "server", server);
+    }
     if (result->timeline.length_us > 0) {
         rc |= json_object_set_new(document, "intervals", timeline_to_json(&result->timeline));
     }

@@ -1,5 +1,6 @@
 /* Inside the room of tools.h: several results of one run in one. */
 #include "load/result/report.h"
+#include "load/result/result_server.h"
 #include "load/tools/tools.h"
 
 #include <stdio.h>
@@ -34,14 +35,11 @@ const struct option_table merge_option_table = {
 };
 
 /* Options that may differ between the parts of one run: they say where and how a part ran, not what it did. */
-static const char *const local_options[] = {"shard",        "start-at",   "json",
-                                            "hdr",          "hlog",       "csv",
-                                            "label",        "interval",   "progress",
-                                            "quiet",        "bind",       "fail-if",
-                                            "log-level",    "log-format", "password-file",
-                                            "password-env", "identity",   "known-hosts",
-                                            "threads",      "batching",   "crypto-shortcuts",
-                                            "percentiles",  NULL};
+static const char *const local_options[] = {
+    "shard",         "start-at",       "json",       "hdr",           "hlog",    "csv",       "label",
+    "interval",      "progress",       "quiet",      "bind",          "fail-if", "log-level", "log-format",
+    "password-file", "password-env",   "identity",   "known-hosts",   "threads", "batching",  "crypto-shortcuts",
+    "percentiles",   "server-metrics", "server-pid", "server-cgroup", NULL};
 
 static bool is_apart(const char *name, const char *const *entry)
 {
@@ -217,6 +215,7 @@ int merge_add(struct result *into, struct result *next)
     if (next->started_at_us < into->started_at_us) {
         into->started_at_us = next->started_at_us;
     }
+    server_use_merge(&into->server, &next->server);
     return tally_merge(&into->tally, &next->tally);
 }
 

@@ -1,5 +1,6 @@
 #include "load/tools/sets.h"
 
+#include "load/result/result_server.h"
 #include "sshecho/units.h"
 
 #include <math.h>
@@ -17,7 +18,7 @@ struct figure {
     enum better better;
 };
 
-#define FIGURES_MAX 20
+#define FIGURES_MAX 24
 
 static double sessions_up(const struct result *result)
 {
@@ -72,6 +73,10 @@ static size_t choose_figures(const struct result *like, struct figure *figures)
     add_value(figures, &count, "sessions up", sessions_up, hold ? MORE_IS_BETTER : SHOWN_ONLY);
     add_value(figures, &count, "errors", errors, LESS_IS_BETTER);
     add_value(figures, &count, "generator CPU s", cpu_s, SHOWN_ONLY);
+    for (size_t i = 0; i < server_figure_count; i++) {
+        bool few = !connect && server_figures[i].of_the_ramp; /* a handful of handshakes proves nothing */
+        add_value(figures, &count, server_figures[i].name, server_figures[i].value, few ? SHOWN_ONLY : LESS_IS_BETTER);
+    }
     add_percentiles(figures, &count, like->open_loop ? "latency" : "service time", HISTOGRAM_LATENCY, true);
     if (!connect) { /* there it is the latency */
         add_percentiles(figures, &count, "handshake", HISTOGRAM_HANDSHAKE, false);
@@ -97,6 +102,7 @@ static void fill_column(struct column *column, const struct figure *figure, cons
     for (size_t i = 0; i < set->count; i++) {
         if (figure->value != NULL) {
             column->values[i] = figure->value(&set->runs[i]);
+            column->measured = column->measured && column->values[i] >= 0.0; /* below: it is not known */
             column->sum += column->values[i];
         } else {
             column->histograms[i] = tally_histogram(&set->runs[i].tally, figure->histogram);
@@ -206,7 +212,8 @@ unsigned sets_compare(const struct run_set *a, const struct run_set *b, const st
         const struct figure *figure = &figures[i];
         fill_column(&left, figure, a);
         fill_column(&right, figure, b);
-        if (!left.measured && !right.measured) {
+        bool known = left.measured && right.measured; /* what one side did not look at is no news */
+        if (figure->value != NULL ? !known : !left.measured && !right.measured) {
             continue;
         }
         struct bootstrap_interval ratio =
