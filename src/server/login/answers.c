@@ -3,12 +3,12 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "server/login/login.h"
 #include "sshecho/libssh_log.h"
 #include "sshecho/log.h"
 
 static void (*free_message)(ssh_message message);
-static bool listening, reached;
+static struct answers *(*answers_of)(struct pump *pump);
+static bool reached;
 
 /* FNV-1a: enough to tell one error text of a session from the next. */
 static uint64_t digest(const char *text)
@@ -68,45 +68,40 @@ static const char *request_name(int type)
     }
 }
 
-static void tell(struct connection *c, const char *what)
-{
-    ssh_session session = c->pump.session;
-    bool said = ssh_get_error_code(session) == SSH_FATAL;
-    /* A peer can send any number of these: the first of a connection is worth a line, the rest one at debug. */
-    enum log_level level = c->unreadable++ == 0 ? LOG_INFO : LOG_DEBUG;
-    log_line(level, "unreadable", log_u64("conn", c->id), log_str("what", what),
-             log_str("why", said ? ssh_get_error(session) : "libssh cannot use it"),
-             log_str("client", ssh_get_clientbanner(session)));
-    c->settled_error = said ? digest(ssh_get_error(session)) : 0;
-}
-
-static void refuse(struct connection *c, ssh_message message)
+/* What a message asks for; NULL where libssh needs no help with it. */
+static const char *name_of(ssh_message message)
 {
     switch (ssh_message_type(message)) {
     case SSH_REQUEST_AUTH:
-        if (c->phase != PHASE_LOGIN) {
-            return;
-        }
-        tell(c, method_name(ssh_message_subtype(message)));
-        login_refused_unread(c, message);
-        break;
+        return method_name(ssh_message_subtype(message));
     case SSH_REQUEST_CHANNEL_OPEN:
-        if (c->phase != PHASE_OPEN) {
-            return; /* before login it is an error that ends the connection */
-        }
-        tell(c, channel_name(ssh_message_subtype(message)));
-        counters_add(&c->set->counters->channels_refused, 1);
-        break;
+        return channel_name(ssh_message_subtype(message));
     case SSH_REQUEST_CHANNEL:
-        tell(c, request_name(ssh_message_subtype(message)));
-        counters_add(&c->set->counters->requests, 1);
-        counters_add(&c->set->counters->requests_refused, 1);
-        (void)c->channels.host.request_allowed(c);
-        break;
+        return request_name(ssh_message_subtype(message));
     default:
-        return;
+        return NULL;
     }
-    (void)ssh_message_reply_default(message);
+}
+
+static void tell(struct answers *answers, const char *what)
+{
+    ssh_session session = answers->pump->session;
+    bool said = ssh_get_error_code(session) == SSH_FATAL;
+    /* A peer can send any number of these: the first of a connection is worth a line, the rest one at debug. */
+    enum log_level level = answers->unreadable++ == 0 ? LOG_INFO : LOG_DEBUG;
+    log_line(level, "unreadable", log_u64("conn", answers->connection_id), log_str("what", what),
+             log_str("why", said ? ssh_get_error(session) : "libssh cannot use it"),
+             log_str("client", ssh_get_clientbanner(session)));
+    answers->settled_error = said ? digest(ssh_get_error(session)) : 0;
+}
+
+static void refuse(struct answers *answers, ssh_message message)
+{
+    const char *what = name_of(message);
+    if (what != NULL && answers->refused(answers->data, message)) {
+        tell(answers, what);
+        (void)ssh_message_reply_default(message);
+    }
 }
 
 /* Whether an answer was wanted nobody knows; sshd ends such a connection too. */
@@ -114,15 +109,15 @@ static void on_dropped(const char *what)
 {
     struct pump *pump = pump_driven();
     if (pump != NULL) {
-        struct connection *c = pump->owner_data;
-        tell(c, what);
-        connection_close(c, REASON_PROTOCOL);
+        struct answers *answers = answers_of(pump);
+        tell(answers, what);
+        answers->close(answers->data, REASON_PROTOCOL);
     }
 }
 
-void answers_begin(void)
+void answers_listen(struct answers *(*of)(struct pump *pump))
 {
-    listening = true;
+    answers_of = of;
     libssh_log_listen(on_dropped);
 }
 
@@ -131,9 +126,19 @@ bool answers_reached(void)
     return reached;
 }
 
-bool answers_settled(const struct connection *c)
+void answers_heard(struct answers *answers)
 {
-    return c->settled_error != 0 && c->settled_error == digest(ssh_get_error(c->pump.session));
+    answers->heard = true;
+}
+
+void answers_keep(struct answers *answers, ssh_message message)
+{
+    answers->kept = message;
+}
+
+bool answers_settled(const struct answers *answers)
+{
+    return answers->settled_error != 0 && answers->settled_error == digest(ssh_get_error(answers->pump->session));
 }
 
 /* libssh's own name: its calls arrive here. */
@@ -144,17 +149,18 @@ void ssh_message_free(ssh_message message)
         void *found = dlsym(RTLD_NEXT, "ssh_message_free");
         memcpy(&free_message, &found, sizeof free_message); /* ISO C has no cast for it */
     }
-    struct pump *pump = listening && message != NULL ? pump_driven() : NULL;
+    struct pump *pump = answers_of != NULL && message != NULL ? pump_driven() : NULL;
     if (pump != NULL) {
-        struct connection *c = pump->owner_data;
-        bool heard = c->heard;
-        c->heard = false;
-        if (login_keeps(c, message)) {
+        struct answers *answers = answers_of(pump);
+        bool heard = answers->heard, kept = answers->kept == message;
+        answers->heard = false;
+        answers->kept = NULL;
+        if (kept) {
             return;
         }
         if (!heard) {
-            refuse(c, message);
-            c->heard = false;
+            refuse(answers, message);
+            answers->heard = false;
         }
     }
     if (free_message != NULL) {

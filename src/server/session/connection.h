@@ -1,10 +1,14 @@
 /*
  * connection.h - room: one client from accept to close.
  *
- * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), deadlines, channels.
- * connection_create makes it, the set's reaper destroys it, at any stage. Closing is a request: connection_close marks,
- * stops and queues; freeing happens in the loop, never inside a callback (connection_set.h). Knows channels, auth, pump
- * and counters; not the worker: it speaks upwards through the callbacks of its set.
+ * One struct holds everything that lives and dies together: pump (fd, watcher, session, event), deadlines, login,
+ * channels, each a room of its own that knows what it has been given and no more. connection_create makes it, the set's
+ * reaper destroys it, at any stage. Closing is a request: connection_close marks, stops and queues; freeing happens in
+ * the loop, never inside a callback (connection_set.h). Not the worker's business: it speaks upwards through the
+ * callbacks of its set.
+ *
+ * connection.c has its life; connection_events.c what libssh, login and channels tell it; connection_turns.c what the
+ * pump does.
  */
 #ifndef SERVER_SESSION_CONNECTION_H
 #define SERVER_SESSION_CONNECTION_H
@@ -16,7 +20,9 @@
 #include "server/channel/channel.h"
 #include "server/config.h"
 #include "server/figures/scoreboard.h"
+#include "server/login/answers.h"
 #include "server/login/credentials.h"
+#include "server/login/login.h"
 #include "server/login/password_check.h"
 #include "server/report/record.h"
 #include "server/report/report_file.h"
@@ -53,12 +59,12 @@ struct connection_set {
     void *data;
 };
 
-struct login_request;
-
 struct connection {
     struct connection_set *set;
     struct connection *next, *previous, *next_doomed;
     struct pump pump;
+    struct answers answers;
+    struct login login;
     struct channels channels;
     struct ssh_server_callbacks_struct server_callbacks;
     struct ssh_callbacks_struct session_callbacks;
@@ -75,21 +81,11 @@ struct connection {
     int64_t kex_us, login_us;             /* from accept; -1: not reached */
     uint64_t turn_in_mark, turn_out_mark; /* bytes through the socket when the turn began */
     uint64_t held_reported, pending_reported;
-    unsigned failures, requests_none, probes;
-    unsigned unreadable;    /* requests that libssh could not use */
-    uint64_t settled_error; /* digest of the session's error when it has been answered, see answers.h */
-    bool heard;             /* a callback of ours knows the request that libssh is working on */
     struct token_bucket opens, requests;
     bool no_farewell;   /* a reset says nothing */
     bool left;          /* the client has ended TCP, or said so */
     const char *method; /* that logged in; static */
     char *user;
-    struct password_check password_check;
-    ssh_message unanswered; /* the login request whose password is being checked */
-    uint64_t unanswered_wire_in;
-    struct login_request *first_request, *last_request; /* that came meanwhile, see login.h */
-    ssh_message kept;                                   /* not to be freed as its callback returns */
-    char *keyboard_user; /* of the last keyboard-interactive request; the response does not repeat it */
     char *client_version;
     struct kexinit kexinit; /* what the client began with, until it has been read */
     char *disagreement;     /* why there is nothing in common */

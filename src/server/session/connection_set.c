@@ -1,7 +1,5 @@
 #include "server/session/connection_set.h"
 
-#include "server/login/answers.h"
-
 /* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
 #define REAP_TURN_US (2 * US_PER_MS)
 
@@ -42,6 +40,12 @@ static void on_more_to_reap(struct ev_loop *loop, ev_idle *idle, int revents)
     (void)revents; /* that the loop does not wait is all */
 }
 
+static struct answers *answers_of(struct pump *pump)
+{
+    struct connection *c = pump->owner_data;
+    return &c->answers;
+}
+
 int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
                         const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot)
 {
@@ -52,7 +56,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->board = board;
     set->slot = slot;
     set->counters = &board->workers[slot];
-    answers_begin();
+    answers_listen(answers_of);
     pump_turns_init(&set->turns, loop);
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
