@@ -76,12 +76,12 @@ static double scaled(const struct axis *axis, double value)
 
 static double at_x(const struct axis *x, double value)
 {
-    return LEFT + PLOT_WIDTH * scaled(x, value);
+    return (double)LEFT + PLOT_WIDTH * scaled(x, value);
 }
 
 static double at_y(const struct axis *y, double value)
 {
-    return TOP + PLOT_HEIGHT * (1.0 - scaled(y, value));
+    return (double)TOP + PLOT_HEIGHT * (1.0 - scaled(y, value));
 }
 
 static bool is_drawn(const struct axis *y, double value)
