@@ -68,9 +68,11 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags
 BENCH_ROOMS := $(BUILD)/src/base/net.o $(BUILD)/src/base/histogram.o
 .PHONY: bench-tools
 .SECONDARY: $(BUILD)/test/bench/tcp_echo.o $(BUILD)/test/bench/tcp_load.o
-bench-tools: $(BUILD)/tcp-echo $(BUILD)/tcp-load
+bench-tools: $(BUILD)/tcp-echo $(BUILD)/tcp-load $(BUILD)/sign-apart
 $(BUILD)/tcp-%: $(BUILD)/test/bench/tcp_%.o $(BENCH_ROOMS)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lev -lm
+$(BUILD)/sign-apart: $(BUILD)/test/bench/sign_apart.o # what SECURITY.md says of a signing process
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcrypto
 
 # A unit test is one file of cmocka tests: test_server_*.c sees the server's rooms, test_load_*.c the generator's, all see the common ones.
 $(BUILD)/test/test_server_%: test/unit/test_server_%.c $(COMMON) $(filter-out $(BUILD)/src/server/main.o,$(SERVER))

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,46 @@ def test_nothing_to_gain_from_a_worker(serve, tmp_path):
     )
     assert set(tried.values()) <= {str(errno.EPERM), str(errno.EACCES)}, tried
     assert not Path("/tmp/sshecho-escape").exists()
+
+
+NOBODY = 65534
+
+
+def as_nobody():
+    if ROOT:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+def may_read(pid, name):
+    """Whether another process of the same user may: 0 or the errno that it gets."""
+    probe = f"import sys\ntry:\n open('/proc/{pid}/{name}', 'rb').read(1)\nexcept OSError as e:\n sys.exit(e.errno)"
+    result = subprocess.run(["/usr/bin/python3", "-c", probe], preexec_fn=as_nobody, timeout=20, cwd="/")
+    return result.returncode
+
+
+@pytest.mark.parametrize("profile", ["exposed", "bench"])
+def test_who_may_look_into_it(profile):
+    """Started by an ordinary user: the kernel hides what has changed its user by itself."""
+    if harness.is_sanitized():
+        pytest.skip("the sanitizers' leak check traces its own process")
+    if subprocess.run(["test", "-x", str(harness.SSHECHOD)], preexec_fn=as_nobody, cwd="/").returncode != 0:
+        pytest.skip("this checkout is in a folder that an ordinary user cannot enter")
+    with tempfile.TemporaryDirectory(prefix="sshechod-") as directory:
+        os.chmod(directory, 0o777)
+        server = harness.Server(directory, options={"profile": profile}, limit=as_nobody)
+        try:
+            server.start()
+            server.wait_line("ready")
+            hidden = profile == "exposed"
+            for pid in (server.pid, server.worker):
+                assert may_read(pid, "environ") == (errno.EACCES if hidden else 0)
+                if hidden:  # else it is for the kernel's own settings (ptrace_scope) to say
+                    assert may_read(pid, "mem") == errno.EACCES
+            server.stop()
+        except BaseException:
+            server.dump()
+            raise
+        finally:
+            server.kill()

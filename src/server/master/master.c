@@ -128,7 +128,8 @@ static void run(struct master *m, const struct option_error *refused)
     } else {
         reload_disinherit(m, refused->text);
     }
-    if (sandbox_limit_master(&error) != 0) { /* e.g. in a container that has none of it to give up */
+    if (sandbox_limit_master(m->generation->config, &error) !=
+        0) { /* e.g. in a container that has none of it to give up */
         log_line(LOG_WARN, "sandbox", log_str("why", error.text));
     }
     loop_look_after_metrics(m); /* first, so that whoever asks hears "starting" */
