@@ -184,7 +184,12 @@ static enum handshake_verdict judge(int rc, enum fault fault, const struct pump 
     if (!pump_is_alive(pump) || strstr(said, "SSH_MSG_DISCONNECT") != NULL) {
         return fail_by_session(failure);
     }
-    return fail(failure, fault, said);
+    (void)fail(failure, fault, said);
+    if (fault == FAULT_REQUEST) { /* an SFTP server or an appliance has no shell, and another request may do */
+        size_t length = strlen(failure->text);
+        (void)snprintf(failure->text + length, sizeof failure->text - length, " (see --request)");
+    }
+    return HANDSHAKE_FAILED;
 }
 
 /* One channel towards its request granted. */
