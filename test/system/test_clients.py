@@ -337,10 +337,10 @@ def test_asyncssh_many_sessions_on_one_connection(server):
 
 
 def test_asyncssh_when_the_server_rekeys(serve):
-    """(Re-keys that this client starts cannot be served: it sends data behind its own KEXINIT, against RFC 4253 clause
-    7.1, and libssh ends the connection.)"""
+    """Ours come when it has filled its window, of 1.3 to 2 MB. (Those that this client starts cannot be served: it sends
+    data behind its own KEXINIT, against RFC 4253 clause 7.1, and libssh ends the connection.)"""
     server = serve(options={"rekey-bytes": "256K"})
-    data = pattern(3_000_000)
+    data = pattern(12_000_000)
     assert asyncssh_run(server, lambda connection: exchange(connection, data)) == (data, 0)
     assert int(server.wait_line("close")["rekeys"]) >= 5
 

@@ -104,9 +104,20 @@ void channels_wake(struct channels *channels)
     }
 }
 
+void channels_hush(struct channels *channels)
+{
+    channels->outputs.quiet = true;
+}
+
 void channels_rekeyed(struct channels *channels)
 {
     channels->outputs.writes_wait = false;
+    if (channels->outputs.quiet) {
+        channels->outputs.quiet = false;
+        for (struct channel *channel = channels->first; channel != NULL; channel = channel->next) {
+            channel_queue(channel); /* what was kept back goes in the next drain */
+        }
+    }
 }
 
 /* Returns true while there is something left to do on this channel. */

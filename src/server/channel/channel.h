@@ -56,6 +56,9 @@ struct channel *channel_create(struct channels *channels, ssh_session session);
 bool channels_drain(struct channels *channels);
 /* Test bench: time has passed, each channel that may care looks at it in the next drain. */
 void channels_wake(struct channels *channels);
+/* A re-key is to come when the client has nothing to send: until there are new keys nothing is consumed, so that its
+ * windows run dry, and nothing generated. */
+void channels_hush(struct channels *channels);
 /* New keys are in use. */
 void channels_rekeyed(struct channels *channels);
 void channels_destroy_all(struct channels *channels);

@@ -13,10 +13,6 @@
 /* The window that a channel begins with. */
 #define OPENING_WINDOW_BYTES 32000U
 
-/* Who asks for re-keys more often than this finds the window small until data has opened it, as libssh has it: asyncssh
- * goes on sending behind its own KEXINIT, and with a whole window in flight at the first re-key its session ends. */
-#define EARLY_REKEY_BYTES (UINT64_C(64) * 1024 * 1024)
-
 /* On 0.10 echoed bytes are consumed by reading only when at most this much would stay unread: its ssh_channel_read
  * grants a full window without counting what is unread. 32,000 is the window it opens with. */
 #define UNREAD_AT_READ_MAX OPENING_WINDOW_BYTES
@@ -72,6 +68,20 @@ static uint32_t note_arrival(struct echo *echo, struct stream *stream, const uin
     return fresh;
 }
 
+static void discard(struct stream *stream)
+{
+    stream->echoed_bytes += stream->held_bytes;
+    stream->held_bytes = 0;
+}
+
+/* Of what has been echoed, how much libssh may have back. */
+static uint32_t consumed_now(const struct echo *echo, struct stream *stream)
+{
+    uint32_t n = echo->output.all->quiet ? 0 : stream->echoed_bytes;
+    stream->echoed_bytes -= n;
+    return n;
+}
+
 enum echo_verdict echo_take(struct echo *echo, const uint8_t *data, uint32_t length, bool is_stderr, uint32_t *consumed)
 {
     struct stream *stream = &echo->streams[is_stderr ? 1 : 0];
@@ -85,8 +95,8 @@ enum echo_verdict echo_take(struct echo *echo, const uint8_t *data, uint32_t len
         return ECHO_DONE;
     }
     if (echo->mode == ECHO_DISCARD) {
-        stream->held_bytes = stream->echoed_bytes = 0;
-        *consumed = length;
+        discard(stream);
+        *consumed = consumed_now(echo, stream);
         return ECHO_DONE;
     }
     if (echo->misbehaviour != NULL) {
@@ -98,14 +108,13 @@ enum echo_verdict echo_take(struct echo *echo, const uint8_t *data, uint32_t len
     uint32_t n = output_allows(&echo->output, stream->held_bytes);
     n -= n > LIBSSH_PACKET_BYTES ? n % LIBSSH_PACKET_BYTES : 0; /* tails wait for the next message, or the turn's end */
     int64_t written = n > 0 ? output_write(&echo->output, stream->held, n, is_stderr) : 0;
-    *consumed = stream->echoed_bytes;
-    stream->echoed_bytes = 0;
     if (written > 0) {
         stream->held += written;
         stream->held_bytes -= (uint32_t)written;
-        *consumed += (uint32_t)written;
+        stream->echoed_bytes += (uint32_t)written;
         count_echo(echo->host);
     }
+    *consumed = consumed_now(echo, stream);
     return stream->held_bytes > 0 ? ECHO_HELD : ECHO_DONE;
 }
 
@@ -113,9 +122,7 @@ void echo_open_window(struct echo *echo)
 {
     const struct stream *streams = echo->streams;
     bool anything = echo_held_bytes(echo) + streams[0].echoed_bytes + streams[1].echoed_bytes > 0;
-    uint64_t rekey_bytes = echo->host->config->rekey_bytes;
-    if (version_libssh_number() >= LIBSSH_VERSION_0_11 || anything ||
-        (rekey_bytes != 0 && rekey_bytes < EARLY_REKEY_BYTES)) {
+    if (version_libssh_number() >= LIBSSH_VERSION_0_11 || anything) {
         return; /* data has opened it; 0.11 has nothing else that would */
     }
     /* Asked for more than the window allows, 0.10 opens it. There is nothing to read, and inside a callback nothing can
@@ -223,8 +230,9 @@ static void drain_terminal(struct echo *echo)
 /* Tells libssh that what has been echoed is consumed. Bytes it still holds stay in place, so `held` stays right. */
 static void consume_echoed(struct echo *echo, struct stream *stream)
 {
-    if (version_libssh_number() < LIBSSH_VERSION_0_11 && stream->held_bytes > UNREAD_AT_READ_MAX) {
-        return; /* the next data callback will, by the right rule */
+    if (echo->output.all->quiet ||
+        (version_libssh_number() < LIBSSH_VERSION_0_11 && stream->held_bytes > UNREAD_AT_READ_MAX)) {
+        return; /* later; or the next data callback will, by the right rule */
     }
     while (stream->echoed_bytes > 0) {
         uint32_t n = stream->echoed_bytes < sizeof scratch ? stream->echoed_bytes : (uint32_t)sizeof scratch;
@@ -235,12 +243,6 @@ static void consume_echoed(struct echo *echo, struct stream *stream)
         }
         stream->echoed_bytes -= (uint32_t)got;
     }
-}
-
-static void discard(struct stream *stream)
-{
-    stream->echoed_bytes += stream->held_bytes;
-    stream->held_bytes = 0;
 }
 
 /* Test bench: an end that needs no input. */

@@ -12,6 +12,9 @@ bool generator_run(struct service *service, struct output *output)
         if (left == 0) {
             return true;
         }
+        if (output->all->quiet) {
+            return false;
+        }
         uint32_t n = output_allows(output, left < LIBSSH_PACKET_BYTES ? left : LIBSSH_PACKET_BYTES);
         if (n == 0) {
             return false;

@@ -84,6 +84,12 @@ bool agreement_possible(const struct kexinit *client, const struct config *confi
     return true;
 }
 
+bool agreement_is_talkative(const struct kexinit *client)
+{
+    static const char asyncssh[] = "SSH-2.0-AsyncSSH_";
+    return client->line_bytes >= sizeof asyncssh && memcmp(client->bytes, asyncssh, sizeof asyncssh - 1) == 0;
+}
+
 bool agreement_is_hasty(const struct kexinit *client)
 {
     static const char libssh[] = "SSH-2.0-libssh_";

@@ -23,4 +23,7 @@ bool agreement_possible(const struct kexinit *client, const struct config *confi
  * the client's NEWKEYS; so for such a client ours had better wait for it (pump_hold_newkeys). */
 bool agreement_is_hasty(const struct kexinit *client);
 
+/* asyncssh sends data behind its own KEXINIT, see quiet_rekey.h. */
+bool agreement_is_talkative(const struct kexinit *client);
+
 #endif

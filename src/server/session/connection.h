@@ -29,6 +29,7 @@
 #include "server/session/deadline.h"
 #include "server/session/disturb.h"
 #include "server/session/phase.h"
+#include "server/session/quiet_rekey.h"
 #include "server/session/rekey.h"
 #include "sshecho/clock.h"
 #include "sshecho/kexinit.h"
@@ -70,6 +71,7 @@ struct connection {
     struct ssh_callbacks_struct session_callbacks;
     struct deadline deadline;
     struct rekey rekey;
+    struct quiet_rekey quiet_rekey;
     struct disturb disturb;
     struct record record; /* for its report */
     struct net_address peer;

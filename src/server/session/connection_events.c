@@ -35,6 +35,7 @@ static void on_status(void *user, float status)
         deadline_rekeying(&c->deadline, false, mono_now());
         channels_rekeyed(&c->channels);
         disturb_after_rekey(&c->disturb);
+        quiet_rekey_done(&c->quiet_rekey);
         counters_add(&c->set->counters->rekeys, 1);
         uint64_t in = bytes_in - c->rekey.bytes_in_mark, out = bytes_out - c->rekey.bytes_out_mark;
         if (!rekey_done(&c->rekey, bytes_in, bytes_out, mono_now())) {

@@ -21,6 +21,20 @@ static void report_memory(struct connection *c)
     }
 }
 
+static void wait_for_quiet(struct connection *c)
+{
+    struct pump *pump = &c->pump;
+    bool came = pump_wire_in(pump) != c->turn_in_mark;
+    int64_t again_us = quiet_rekey_turned(&c->quiet_rekey, &c->rekey, pump->session, pump_keyed_bytes_in(pump),
+                                          pump_keyed_bytes_out(pump), came, mono_now());
+    if (c->quiet_rekey.hushed) {
+        channels_hush(&c->channels);
+    }
+    if (again_us > 0) {
+        disturb_wake_after(&c->disturb, again_us);
+    }
+}
+
 static bool on_turned(struct pump *pump, void *data)
 {
     struct connection *c = data;
@@ -43,6 +57,9 @@ static bool on_turned(struct pump *pump, void *data)
     if (had_channels && c->channels.first == NULL && c->set->draining) {
         connection_close(c, REASON_DRAIN);
         return false;
+    }
+    if (c->quiet_rekey.adopted && c->phase == PHASE_OPEN) {
+        wait_for_quiet(c);
     }
     if (c->set->config->session_bytes != 0 && pump_wire_in(&c->pump) > c->set->config->session_bytes) {
         connection_close(c, REASON_SESSION_BYTES);
@@ -129,6 +146,9 @@ static size_t on_arrived(struct pump *pump, void *data, const uint8_t *bytes, si
         c->disagreement = strdup(text);
         allowed = c->kexinit.line_bytes > before ? c->kexinit.line_bytes - before : 0;
         connection_close(c, REASON_PROTOCOL);
+    }
+    if (agreement_is_talkative(&c->kexinit)) {
+        quiet_rekey_adopt(&c->quiet_rekey, pump->session, c->set->config);
     }
     if (agreement_is_hasty(&c->kexinit)) {
         pump_hold_newkeys(pump);

@@ -21,6 +21,11 @@ void rekey_every(struct rekey *rekey, uint64_t limit_bytes)
     rekey->forced = true;
 }
 
+void rekey_begun(struct rekey *rekey)
+{
+    rekey->forced = true;
+}
+
 static bool was_due(const struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now)
 {
     uint64_t in = bytes_in - rekey->bytes_in_mark;

@@ -27,6 +27,8 @@ struct rekey {
 void rekey_init(struct rekey *rekey, const struct config *config, mono_time now);
 /* The test bench has set another limit, and one exchange is due now. */
 void rekey_every(struct rekey *rekey, uint64_t limit_bytes);
+/* One of ours begins now, before it would be due. */
+void rekey_begun(struct rekey *rekey);
 /* New keys are in use: the first ones; later ones. The counts are of bytes under keys since the connection began (at
  * least as many as libssh counts). rekey_done returns false when the client has caused more than its rate allows. */
 void rekey_first_keys(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now);
