@@ -47,6 +47,8 @@ struct config {
     char *password_file;
     char *authorized_keys;
     bool allow_anonymous;
+    char *login_banner;
+    uint64_t keyboard_rounds;
     char *user;
 
     /* keys and algorithms */

@@ -1,5 +1,6 @@
 #include "server/login/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,9 @@
 /* A key may be offered without a signature to learn whether it would do; more such questions than this per allowed
  * failure is a flood. */
 #define PROBES_PER_ATTEMPT 10
+
+/* A line, with its end. */
+#define BANNER_MAX_BYTES 1024
 
 void login_begin(struct login *login, const struct login_host *host)
 {
@@ -63,9 +67,27 @@ int login_succeeded(struct login *login, const char *method, const char *user)
     return SSH_AUTH_SUCCESS;
 }
 
+/* With the first request: some clients bear it no sooner than they have their service. */
+static void greet(struct login *login)
+{
+    ssh_string text = NULL;
+    if (login->greeted || login->host.config->login_banner == NULL) {
+        return;
+    }
+    login->greeted = true;
+    char line[BANNER_MAX_BYTES];
+    (void)snprintf(line, sizeof line, "%s\r\n", login->host.config->login_banner);
+    text = ssh_string_from_char(line);
+    if (text != NULL) {
+        (void)ssh_send_issue_banner(login->host.pump->session, text);
+        ssh_string_free(text);
+    }
+}
+
 int login_by_none(struct login *login, const char *user)
 {
     struct login_host *host = &login->host;
+    greet(login);
     if (offers(login, AUTH_NONE)) {
         return login_succeeded(login, "none", user);
     }
@@ -78,6 +100,7 @@ int login_by_none(struct login *login, const char *user)
 
 int login_by_password(struct login *login, const char *user, const char *password)
 {
+    greet(login);
     if (login->state == LOGIN_OPEN && offers(login, AUTH_PASSWORD) &&
         credentials_password_ok(login->host.credentials, user, password)) {
         return login_succeeded(login, "password", user);
@@ -88,6 +111,7 @@ int login_by_password(struct login *login, const char *user, const char *passwor
 int login_by_key(struct login *login, const char *user, ssh_key key, enum ssh_publickey_state_e state)
 {
     struct login_host *host = &login->host;
+    greet(login);
     bool right =
         login->state == LOGIN_OPEN && offers(login, AUTH_PUBLICKEY) && credentials_key_ok(host->credentials, key);
     if (ssh_key_type(key) == SSH_KEYTYPE_DSS) {
@@ -118,11 +142,22 @@ const char *login_keyboard_answer(ssh_session session)
     return ssh_userauth_kbdint_getnanswers(session) == 1 ? ssh_userauth_kbdint_getanswer(session, 0) : NULL;
 }
 
-/* RFC 4256: one prompt, the password. Returns true if it has replied. */
-static bool by_keyboard(struct login *login, ssh_message message)
+/* RFC 4256: one prompt, the password. */
+static bool ask(ssh_message message, const char *instruction)
 {
     static const char *prompts[] = {"Password: "};
     static char echo[] = {0};
+    return ssh_message_auth_interactive_request(message, "", instruction, 1, prompts, echo) == SSH_OK;
+}
+
+bool login_next_round(struct login *login, ssh_message message)
+{
+    return ++login->rounds < login->host.config->keyboard_rounds && ask(message, "Once more, please.");
+}
+
+/* Returns true if it has replied. */
+static bool by_keyboard(struct login *login, ssh_message message)
+{
     _Atomic uint64_t *failures = &login->host.counters->login_failures_keyboard;
     const char *user = ssh_message_auth_user(message);
     bool is_response = ssh_message_auth_kbdint_is_response(message);
@@ -133,14 +168,19 @@ static bool by_keyboard(struct login *login, ssh_message message)
     if (!is_response) {
         free(login->keyboard_user);
         login->keyboard_user = user != NULL ? strdup(user) : NULL;
-        return ssh_message_auth_interactive_request(message, "", "", 1, prompts, echo) == SSH_OK;
+        login->rounds = 0;
+        return ask(message, "");
     }
     const char *answer = login_keyboard_answer(login->host.pump->session);
     user = login->keyboard_user;
     if (answer != NULL && login->state == LOGIN_OPEN &&
-        credentials_password_ok(login->host.credentials, user != NULL ? user : "", answer) &&
-        login_succeeded(login, "keyboard-interactive", user) == SSH_AUTH_SUCCESS) {
-        return ssh_message_auth_reply_success(message, 0) == SSH_OK;
+        credentials_password_ok(login->host.credentials, user != NULL ? user : "", answer)) {
+        if (login_next_round(login, message)) {
+            return true;
+        }
+        if (login_succeeded(login, "keyboard-interactive", user) == SSH_AUTH_SUCCESS) {
+            return ssh_message_auth_reply_success(message, 0) == SSH_OK;
+        }
     }
     (void)login_failed(login, failures, "keyboard-interactive", user);
     return false;
@@ -196,6 +236,7 @@ int login_judge_message(struct login *login, ssh_message message)
 
 int login_message(struct login *login, ssh_message message)
 {
+    greet(login);
     if (!login_is_ordered(login) || login->state != LOGIN_OPEN) {
         return login_judge_message(login, message);
     }

@@ -48,7 +48,8 @@ struct login_request;
 struct login {
     struct login_host host;
     enum login_state state;
-    unsigned failures, requests_none, probes;
+    unsigned failures, requests_none, probes, rounds;
+    bool greeted; /* the banner is out */
     struct password_check check;
     ssh_message unanswered; /* the request whose password is being checked */
     uint64_t unanswered_wire_in;

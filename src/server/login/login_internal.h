@@ -10,6 +10,9 @@
 int login_failed(struct login *login, _Atomic uint64_t *counter, const char *method, const char *user);
 int login_succeeded(struct login *login, const char *method, const char *user);
 
+/* The answer was right: asks again where there is to be another round, and returns true if it has. */
+bool login_next_round(struct login *login, ssh_message message);
+
 /* What was answered to the one prompt, or NULL. */
 const char *login_keyboard_answer(ssh_session session);
 /* The request, as the callbacks would have it: returns 1 for libssh's refusal. */

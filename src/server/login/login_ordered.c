@@ -57,7 +57,9 @@ static void on_checked(void *data, enum password_verdict verdict)
     const char *user = by_keyboard ? login->keyboard_user : ssh_message_auth_user(message);
     login->unanswered = NULL;
     if (login->state == LOGIN_OPEN && pump_enter(host->pump)) {
-        if (verdict == PASSWORD_RIGHT && login_succeeded(login, method, user) == SSH_AUTH_SUCCESS) {
+        if (verdict == PASSWORD_RIGHT && by_keyboard && login_next_round(login, message)) {
+            ; /* it has been asked again */
+        } else if (verdict == PASSWORD_RIGHT && login_succeeded(login, method, user) == SSH_AUTH_SUCCESS) {
             (void)ssh_message_auth_reply_success(message, 0);
         } else if (verdict == PASSWORD_UNKNOWN) {
             login->host.close(login->host.data, REASON_INTERNAL); /* "wrong" would be a lie */
