@@ -219,6 +219,29 @@ static void test_the_departed_keep_their_deeds(void **state)
     assert_int_equal(counters_get(&total.connections), 0);
 }
 
+/* What a process writes on every turn must share no cache line with what another one writes. */
+static void test_one_cache_line_per_writer(void **state)
+{
+    struct world *world = *state;
+    struct scoreboard *board = world->board;
+    const void *written_alone[] = {&board->workers[0],
+                                   &board->workers[1],
+                                   &board->workers[2],
+                                   &board->sources[0],
+                                   &board->sources[1],
+                                   &board->next_connection,
+                                   &board->workers[SCOREBOARD_WORKERS - 1],
+                                   &board->sources[SCOREBOARD_WORKERS - 1]};
+    for (size_t i = 0; i < sizeof written_alone / sizeof written_alone[0]; i++) {
+        assert_int_equal((uintptr_t)written_alone[i] % 64, 0);
+    }
+    /* a worker's last counter and the next worker's first: 64 bytes are a line of any processor that Debian runs on */
+    assert_true((uintptr_t)&board->workers[1] / 64 > (uintptr_t)&board->workers[0].turn.sum_us / 64);
+    assert_true((uintptr_t)&board->workers[0] / 64 > (uintptr_t)&board->next_connection / 64);
+    assert_true((uintptr_t)&board->next_connection / 64 > (uintptr_t)&board->queues_half / 64);
+    assert_true((uintptr_t)&board->sources[1] / 64 > (uintptr_t)&board->sources[0][SCOREBOARD_SOURCES - 1].count / 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_random_early_drop, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_hold_off, make_world, end_world),
         cmocka_unit_test_setup_teardown(test_the_departed_keep_their_deeds, make_world, end_world),
+        cmocka_unit_test_setup_teardown(test_one_cache_line_per_writer, make_world, end_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ void record_end(struct record *record)
         next = channel->next;
         free(channel);
     }
-    record->first = record->last = NULL;
+    record->first = record->last = record->first_gone = record->last_gone = NULL;
     free(record->rekeys);
     record->rekeys = NULL;
     offer_drop(record->offer);
@@ -187,6 +187,7 @@ struct channel_record *record_channel(struct record *record, mono_time now)
     if (record->at.channel.ns == 0) {
         record->at.channel = now;
     }
+    channel->previous = record->last;
     if (record->last != NULL) {
         record->last->next = channel;
     } else {
@@ -206,23 +207,20 @@ static mono_time earlier(mono_time a, mono_time b)
     return b.ns == 0 || (a.ns != 0 && a.ns < b.ns) ? a : b;
 }
 
-static void drop_oldest_gone(struct record *record)
+/* In constant time: a peer that opens many channels has them all end together. */
+static void drop_first_gone(struct record *record)
 {
-    struct channel_record *before = NULL, *channel = record->first;
-    while (channel != NULL && !channel->gone) {
-        before = channel;
-        channel = channel->next;
-    }
-    if (channel == NULL) {
-        return;
-    }
-    if (before != NULL) {
-        before->next = channel->next;
+    struct channel_record *channel = record->first_gone;
+    record->first_gone = channel->next_gone;
+    if (channel->previous != NULL) {
+        channel->previous->next = channel->next;
     } else {
         record->first = channel->next;
     }
-    if (record->last == channel) {
-        record->last = before;
+    if (channel->next != NULL) {
+        channel->next->previous = channel->previous;
+    } else {
+        record->last = channel->previous;
     }
     record->closed_kept--;
     record->channels_left_out++;
@@ -231,14 +229,19 @@ static void drop_oldest_gone(struct record *record)
 
 void record_channel_gone(struct record *record, struct channel_record *channel)
 {
-    channel->gone = true;
     record->at.first_data = earlier(record->at.first_data, channel->at.first_data);
     record->at.last_data = later(record->at.last_data, record_last_data(channel));
     record->at.eof = later(record->at.eof, channel->at.eof);
     record->at.close = later(record->at.close, channel->at.close);
+    if (record->first_gone == NULL) {
+        record->first_gone = channel;
+    } else {
+        record->last_gone->next_gone = channel;
+    }
+    record->last_gone = channel;
     record->closed_kept++;
     if (record->closed_kept > (record->wanted ? RECORD_CLOSED_WANTED : RECORD_CLOSED)) {
-        drop_oldest_gone(record);
+        drop_first_gone(record);
     }
 }
 

@@ -87,7 +87,8 @@ struct channel_record {
     struct record_window window;
     uint32_t sizes[RECORD_SIZES];
 
-    struct channel_record *next;
+    struct channel_record *next, *previous;
+    struct channel_record *next_gone; /* that went after it */
     struct record_times at;
     uint64_t stderr_in, stderr_out;
     uint32_t bulk_packets;
@@ -99,7 +100,6 @@ struct channel_record {
     int16_t exit_status; /* -1: none was sent */
     mono_time finished;  /* our CLOSE */
     const char *service; /* static; NULL: none yet */
-    bool gone;           /* the channel is no more */
 };
 
 struct record_rekey {
@@ -117,7 +117,8 @@ struct record {
     const struct offer *offer; /* NULL: not seen */
     struct record_times at;    /* the first or last of all channels */
     struct channel_record *first, *last;
-    struct record_rekey *rekeys; /* RECORD_REKEYS, made with the first one */
+    struct channel_record *first_gone, *last_gone; /* in the order in which they went */
+    struct record_rekey *rekeys;                   /* RECORD_REKEYS, made with the first one */
     mono_time rekey_began;
     uint64_t most_bytes_under_key; /* from the client */
     uint64_t least_rekey_bytes;    /* both ways, when the client began one */
