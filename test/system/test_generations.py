@@ -106,6 +106,33 @@ def test_a_source_that_was_not_counted_is_not_discounted(serve):
         assert not server.lines("refuse")
 
 
+def test_an_end_that_was_not_counted_makes_no_room(serve):
+    """The same the other way round: who was not counted does not make room for one more than max-per-source."""
+    sources = 4096
+    server = serve(options={"max-per-source": "2", "max-unauthenticated": "off", "backlog": "65535"})
+    with contextlib.ExitStack() as stack:
+
+        def come(source):
+            made = stack.enter_context(socket.socket())
+            made.bind((source, 0))
+            made.connect(server.address)
+            assert made.recv(1), "refused"
+            return made
+
+        crowd = [come(f"127.1.{i // 250}.{i % 250 + 1}") for i in range(sources)]
+        uncounted = come("127.2.0.1")
+        held = harness.sockets_held(server.worker)
+        crowd[0].close()
+        wait_until(lambda: harness.sockets_held(server.worker) == held - 1, 10, "the end of one")
+        come("127.2.0.1")
+        uncounted.close()
+        wait_until(lambda: harness.sockets_held(server.worker) == held - 1, 10, "the end of the uncounted")
+        come("127.2.0.1")
+        with pytest.raises((AssertionError, ConnectionError)):
+            come("127.2.0.1")
+        server.wait_line("refuse", reason="source")
+
+
 # -- listening sockets
 
 
