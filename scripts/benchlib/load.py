@@ -9,6 +9,7 @@ import time
 from datetime import datetime
 
 from .meter import Sampler
+from .verdict import client_bound
 
 NEEDS = {"ms_per_handshake": ("handshakes", 1e3), "us_per_echo": ("echoes", 1e6), "cpu_s_per_gb": ("bytes", 1e9)}
 
@@ -42,9 +43,9 @@ class Run:
             none = ["nothing was finished in time"] if not result["summary"].get("started") else []
             self.failure = ", ".join(amiss or none) or (complaints.strip().splitlines() or [f"exit {code}"])[-1]
 
-        bound = self._said("client-bound")
-        if bound and not self.failure:
-            self.remark = f"{self.remark}; {bound}" if self.remark else bound
+        self.client_bound = client_bound(result)
+        if self.client_bound and not self.failure:
+            self.remark = f"{self.remark}; {self.client_bound}" if self.remark else self.client_bound
 
     def _sustained(self):
         return (self.result.get("offered") or {}).get("sustained", True)
@@ -105,6 +106,7 @@ class Run:
             "server": self.server,
             "command": self.command,
             "failure": self.failure,
+            "client_bound": self.client_bound,
             "server_cpu_s": self.cpu_s,
             **{name: value for name, value in figures.items() if value is not None},
         }
@@ -340,8 +342,7 @@ def holding(bench, server, connections, extra=(), size=None, nice=0, patience_s=
         load.stop()
         result, code = load.finish(30)
         load.sessions = result["summary"]["sessions_up"] if result else 0
-        load.failure = (
-            Run(server, load.command, result, code, load.complaints, None).failure
-            if load.sessions < connections
-            else None
-        )
+        run = Run(server, load.command, result, code, load.complaints, None)
+        load.failure = run.failure if load.sessions < connections else None
+        if run.client_bound:
+            bench.note(f"{server.name}, {connections} sessions held: {run.client_bound}")

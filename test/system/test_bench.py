@@ -16,7 +16,40 @@ pytestmark = pytest.mark.alone
 SCRIPTS = harness.ROOT / "scripts"
 
 
-def bench(name, directory, *arguments):
+# In sshload's place: the same run, of which it says that it was itself the limit.
+BOUND_SSHLOAD = """#!/usr/bin/python3
+import json, signal, subprocess, sys
+words = sys.argv[1:]
+real = subprocess.Popen(["{real}", *words])
+signal.signal(signal.SIGINT, lambda number, _: real.send_signal(number))
+code = real.wait()
+paths = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--json"]
+for path in paths:
+    result = json.load(open(path))
+    if result["schema"] == "sshload/1":
+        result["generator"].update(client_bound=True, busiest_thread_cpu=0.99, remarks=["client-bound: says the test"])
+        json.dump(result, open(path, "w"))
+sys.exit(code)
+"""
+
+
+BOUND = "client-bound: says the test"
+
+
+@pytest.fixture
+def bound_build(tmp_path):
+    """A build directory whose sshload is client-bound, always: what a benchmark makes of that must be told."""
+    path = tmp_path / "bound-build"
+    path.mkdir()
+    for name in os.listdir(harness.BUILD):
+        if name != "sshload":
+            (path / name).symlink_to(harness.BUILD / name)
+    (path / "sshload").write_text(BOUND_SSHLOAD.format(real=harness.SSHLOAD))
+    (path / "sshload").chmod(0o755)
+    return path
+
+
+def bench(name, directory, *arguments, build=None):
     """A driver, with every temporary file of its in directory."""
     command = [str(SCRIPTS / name), "--no-build", "--quick", *arguments]
     return subprocess.Popen(
@@ -25,7 +58,7 @@ def bench(name, directory, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "BUILD": str(harness.BUILD), "TMPDIR": str(directory)},
+        env={**os.environ, "BUILD": str(build or harness.BUILD), "TMPDIR": str(directory)},
     )
 
 
@@ -48,16 +81,17 @@ def left_behind(directory):
     return [name for name in os.listdir(directory) if name.startswith("sshecho-bench-")]
 
 
-def test_bench_server_measures_echo_and_memory(directory, tmp_path):
+def test_bench_server_measures_echo_and_memory(directory, tmp_path, bound_build):
     path = tmp_path / "result.json"
-    out = finished(
-        bench("bench-server", directory, "--only", "echo", "--only", "idle", "--only", "hold", "--json", str(path))
-    )
+    parts = ("--only", "echo", "--only", "idle", "--only", "hold")
+    out = finished(bench("bench-server", directory, *parts, "--json", str(path), build=bound_build))
     result = json.loads(path.read_text())
     runs = [run for run in result["records"] if run["server"] == "sshechod"]
     assert runs and all(run["failure"] is None for run in runs), runs
     echo = next(run for run in runs if run["part"] == "echo")
     assert echo["us_per_echo"] > 0 and echo["echoes_per_s"] > 0 and "--json" in echo["command"]
+    assert all(run["client_bound"] == BOUND for run in result["records"] if run["server"] != "tcp")
+    assert "sshechod, echo: " + BOUND in out and "sessions held: " + BOUND in out, out
     assert 1 < result["idle"]["sshechod"]["kib_per_session"] < 4096
     assert result["hold"]["up"] == result["hold"]["asked"] and result["hold"]["echoes"] == 2 * result["hold"]["asked"]
     assert {each["state"] for each in result["verdicts"]} <= {
@@ -92,6 +126,14 @@ def test_bench_peers_writes_between_the_marks_of_a_page(directory, tmp_path):
         "<!-- bench-peers: end -->\nafter\n"
     )
     assert "old" not in text and "| sshechod | " in text and "| floor: TCP echo + two passes | " in text
+
+
+def test_no_script_judges_a_load_itself():
+    """Whether a run says anything about the server is asked in one place, benchlib/verdict.py."""
+    for path in [*SCRIPTS.glob("bench-*"), SCRIPTS / "soak"]:
+        text = path.read_text()
+        assert '["client_bound"]' not in text and '.get("client_bound"' not in text, path.name
+        assert "load.measure(" in text or "verdict.mark(" in text, f"{path.name} neither uses load.measure nor marks"
 
 
 def test_bench_peers_takes_a_server_by_address(serve, directory, tmp_path):
@@ -174,13 +216,21 @@ def test_bench_ab_judges_by_sshload(directory, tmp_path):
     assert "95 % interval" in out
 
 
-def test_bench_load_names_both_costs(tmp_path):
+def test_bench_ab_compares_no_client_bound_run(directory, tmp_path, bound_build):
+    path = tmp_path / "ab.json"
+    options = ["--runs", "1", "--duration", "0.2", "--json", str(path)]
+    out = finished(bench("bench-ab", directory, *options, "--", "-m", "ping", "-c", "1", build=bound_build))
+    assert "is left out: client-bound" in out and json.loads(path.read_text())["compare"] is None, out
+
+
+def test_bench_load_names_both_costs(tmp_path, bound_build):
     path = tmp_path / "load.json"
-    command = [str(SCRIPTS / "bench-load"), "--build", str(harness.BUILD), "--seconds", "0.3", "--sessions", "50"]
+    command = [str(SCRIPTS / "bench-load"), "--seconds", "0.3", "--sessions", "50", "--runs", "1", "--json", str(path)]
     for only in ("connect", "slip", "hold"):
+        build = harness.BUILD if only == "hold" else bound_build  # the memory of sshload itself is looked at
         out = finished(
             subprocess.Popen(
-                [*command, "--runs", "1", "--only", only, "--json", str(path)],
+                [*command, "--build", str(build), "--only", only],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -188,6 +238,7 @@ def test_bench_load_names_both_costs(tmp_path):
             )
         )
         (run,) = json.loads(path.read_text())
+        assert build == harness.BUILD or (run["client_bound"] == BOUND and BOUND in out), out
         if only == "connect":
             assert run["server"] > 0 and run["sshload"] > 0 and run["ratio"] > 0 and "ratio" in out
         elif only == "slip":
@@ -204,7 +255,7 @@ def test_bench_balancer_measures_both_ways(directory, tmp_path):
     assert len({run["server"] for run in records}) >= 2 and all(run["failure"] is None for run in records), records
 
 
-def test_soak_in_short(tmp_path):
+def test_soak_in_short(tmp_path, bound_build):
     csv = tmp_path / "soak.csv"
     process = subprocess.Popen(
         [str(SCRIPTS / "soak"), "--minutes", "0.2", "--scale", "0.5", "--csv", str(csv)],
@@ -212,12 +263,13 @@ def test_soak_in_short(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "BUILD": str(harness.BUILD)},
+        env={**os.environ, "BUILD": str(bound_build)},
     )
     out, _ = process.communicate(timeout=90)
     assert process.returncode == (0 if out.rstrip().endswith("PASS") else 1), out
     failures = [line for line in out.splitlines() if line.startswith("failure: ")]
     assert all("grew by" in line for line in failures), out  # a slope takes longer than this to be no noise
+    assert all(BOUND in line for line in out.splitlines() if line.startswith("sshload ")), out
     assert "sshload stay" in out and "most connections seen at once" in out, out
     lines = csv.read_text().splitlines()
     assert lines[0].startswith("seconds,master rss_kib") and len(lines) > 5
