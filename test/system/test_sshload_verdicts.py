@@ -1,8 +1,11 @@
 """What sshload says about its own run: was the offered load carried, and was the generator itself the limit."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +104,70 @@ def test_a_generator_that_shares_its_core_says_so(server, tmp_path):
         for each in loops:
             each.kill()
             each.wait()
+
+
+def own_group(controller):
+    """Where this process stands in the hierarchy of a controller ("": version 2), or None."""
+    mount = Path("/sys/fs/cgroup", controller)
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return mount / path.lstrip("/")
+    return None
+
+
+def make_limited(percent):
+    """A control group whose processes get so much of one core, in whichever version lets us."""
+    refused = "no hierarchy with a cpu controller"
+    for controller, limits in (
+        ("", {"cpu.max": f"{percent * 1000} 100000"}),
+        ("cpu", {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": str(percent * 1000)}),
+    ):
+        parent = own_group(controller)
+        if parent is None or not (parent / "cgroup.procs").exists():
+            continue
+        group = parent / f"sshecho-test-{os.getpid()}"
+        try:
+            group.mkdir()
+            for name, value in limits.items():
+                (group / name).write_text(value)
+            return group
+        except OSError as error:
+            refused = str(error)
+            with contextlib.suppress(OSError):
+                group.rmdir()
+    pytest.skip(f"no control group to limit: {refused}")
+
+
+@pytest.fixture
+def limited():
+    """preexec_fn of a process that gets a tenth of a core."""
+    group = make_limited(10)
+
+    def enter():
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    yield enter
+    for _ in range(100):  # the kernel takes a moment to see that its processes have ended
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{group} is not empty")
+
+
+@pytest.mark.alone
+def test_a_generator_that_its_control_group_holds_back_says_so(server, tmp_path, limited):
+    outcome = load(tmp_path, "-d", "1500ms", "-c", 20, target=server, preexec_fn=limited)
+    generator = outcome.result["generator"]
+    assert generator["client_bound"] and generator["throttled"] > 0.1, outcome
+    assert "client-bound: the CPU quota of its control group" in outcome.report, outcome
+    # the same quota, and less to do than it allows
+    options = ["-d", "1500ms", "-c", 2, "--request", "exec:echo delay=20ms"]
+    idle = load(tmp_path, *options, target=server, preexec_fn=limited)
+    generator = idle.result["generator"]
+    assert not generator["client_bound"] and generator["throttled"] < 0.02, idle
+    assert "CPU quota" not in idle.report, idle
 
 
 @pytest.mark.alone
