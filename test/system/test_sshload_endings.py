@@ -1,6 +1,7 @@
 """sshload ends, whatever happens to the last operation, and its books are right when it does."""
 
 import signal
+import threading
 import time
 
 import pytest
@@ -81,9 +82,10 @@ def test_reconnect_after_counts_messages_not_greetings(server, tmp_path, channel
 
 
 def test_interrupt_before_traffic_counts_nothing(tmp_path):
-    with listener(lambda connection: connection.recv(100) and time.sleep(20)) as address:
+    arrived = threading.Event()
+    with listener(lambda connection: (connection.recv(100), arrived.set(), time.sleep(20))) as address:
         started = start_load(tmp_path, "-c", 2, "-r", 20000, "-d", "24h", "--progress", target=address)
-        time.sleep(0.5)
+        assert arrived.wait(20)
         started[1].send_signal(signal.SIGINT)
         outcome = finish_load(started, 15)
     assert outcome.code == 1 and outcome.result["interrupted"], outcome
