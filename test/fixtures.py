@@ -50,6 +50,16 @@ def serve(request):
 
 
 @pytest.fixture
+def terminals():
+    """For a test that needs a pseudo-terminal, which not every container has."""
+    try:
+        for each in os.openpty():
+            os.close(each)
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminals here: {error}")
+
+
+@pytest.fixture
 def server(serve):
     """The server as it comes, with one worker."""
     return serve()

@@ -480,7 +480,7 @@ def test_json_on_stdout_stands_alone(server):
     assert "echoes/s=" in done.stderr and "Operations" in done.stderr
 
 
-def test_progress_line_on_a_terminal(server, tmp_path):
+def test_progress_line_on_a_terminal(server, tmp_path, terminals):
     outside, inside = pty.openpty()
     process = subprocess.Popen(
         [str(harness.SSHLOAD), "-d", "1200ms", "-c", "2", target_of(server)],

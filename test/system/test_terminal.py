@@ -68,7 +68,7 @@ class Person:
 
 
 @pytest.fixture
-def sit_down():
+def sit_down(terminals):
     people = []
 
     def start(*arguments, **more):

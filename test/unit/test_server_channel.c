@@ -47,14 +47,16 @@ static int64_t cost_of_ending_ns(unsigned count, bool wanted)
     struct record record;
     record_begin(&record, mono_now(), wanted);
     struct channel_host host = {.counters = &counters, .record = &record};
+    struct channels channels;
+    channels_begin(&channels, &host);
     for (unsigned i = 0; i < count; i++) {
-        assert_non_null(channel_create(&host, NULL));
+        assert_non_null(channel_create(&channels, NULL));
     }
     int64_t began = cpu_ns();
-    channels_destroy_all(&host);
+    channels_destroy_all(&channels);
     int64_t took = cpu_ns() - began;
-    assert_null(host.first);
-    assert_int_equal(host.open_count, 0);
+    assert_null(channels.first);
+    assert_int_equal(channels.open_count, 0);
     assert_int_equal(counters_get(&counters.channels), 0);
     record_end(&record);
     return took;
