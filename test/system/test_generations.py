@@ -257,7 +257,7 @@ def test_metrics_are_served_by_a_process_that_can_do_nothing(serve):
     if not harness.is_sanitized() and "libseccomp: no" not in harness.run_sshechod("--version").stdout:
         assert status["Seccomp"] == "2"
     assert harness.sockets_held(pid) == 1, "more than its listening socket"
-    files = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+    files = harness.open_files(pid)
     assert not [
         name for name in files if name.startswith("/") and not name.startswith(("/dev/", str(server.directory)))
     ]

@@ -60,7 +60,7 @@ def test_worker_holds_no_files(server):
     """Sockets, epoll and the like, /dev/null and the log: nothing else, and nothing of the master's."""
     with rawssh.Client(server.address) as client:
         client.login().echo(client.shell(), b"x")
-        links = [os.readlink(f"/proc/{server.worker}/fd/{fd}") for fd in os.listdir(f"/proc/{server.worker}/fd")]
+        links = harness.open_files(server.worker)
     files = {each for each in links if each.startswith("/")} - {"/dev/null", str(server.log_path)}
     assert not files, files
 

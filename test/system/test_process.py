@@ -138,12 +138,8 @@ def worker_of(server, client):
         rows = [line.split() for line in table]
     inode = next(row[9] for row in rows if row[2] == needle and row[1].endswith(here) and row[3] == "01")
     for pid in server.workers():
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                if os.readlink(f"/proc/{pid}/fd/{name}") == f"socket:[{inode}]":
-                    return pid
-            except OSError:
-                continue
+        if f"socket:[{inode}]" in harness.open_files(pid):
+            return pid
     raise AssertionError("no worker holds the connection")
 
 

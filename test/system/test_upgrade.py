@@ -1,6 +1,5 @@
 """SIGUSR2: another program in place of the running one, and nobody who is connected or connects notices."""
 
-import contextlib
 import os
 import re
 import signal
@@ -51,11 +50,7 @@ def upgrade(server, count=1):
 
 def descriptors(pid):
     """What a process has open, without what only numbers tell apart."""
-    found = []
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError):
-            found.append(re.sub(r"\d+", "N", os.readlink(f"/proc/{pid}/fd/{name}")))
-    return sorted(found)
+    return sorted(re.sub(r"\d+", "N", path) for path in harness.open_files(pid))
 
 
 class Knocker(threading.Thread):
