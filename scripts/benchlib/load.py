@@ -261,30 +261,9 @@ def measure_openssh(bench, server, gigabytes, cipher, label):
     of the whole session, login included."""
     host, _, port = server.address.rpartition(":")
     size = int(gigabytes * 1e9)
-    command = [
-        "ssh",
-        "-F",
-        "none",
-        "-T",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "LogLevel=ERROR",
-        "-o",
-        "IdentitiesOnly=yes",
-        "-i",
-        str(server.identity),
-        "-c",
-        cipher,
-        "-p",
-        port,
-        host.strip("[]"),
-        "cat",
-    ]
+    options = "BatchMode=yes StrictHostKeyChecking=no UserKnownHostsFile=/dev/null LogLevel=ERROR IdentitiesOnly=yes"
+    command = ["ssh", "-F", "none", "-T", *(word for option in options.split() for word in ("-o", option))]
+    command += ["-i", str(server.identity), "-c", cipher, "-p", port, host.strip("[]"), "cat"]
     before, began = server.group.cpu_s(), time.time()
     stages = []
     try:

@@ -118,7 +118,4 @@ int settings_read(struct settings *settings, int argc, char **argv, struct strin
 int settings_complete(struct settings *settings, const struct string_list *targets, struct option_error *error);
 void settings_free(struct settings *settings);
 
-/* "publickey" and so on. */
-const char *settings_auth_name(enum auth_method method);
-
 #endif

@@ -9,11 +9,6 @@
 
 static const char *const auth_names[AUTH_METHODS] = {"none", "publickey", "agent", "password", "keyboard-interactive"};
 
-const char *settings_auth_name(enum auth_method method)
-{
-    return auth_names[method];
-}
-
 int settings_take_password(struct settings *settings, struct option_error *error)
 {
     const struct load_options *o = &settings->options;

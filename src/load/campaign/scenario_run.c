@@ -1,6 +1,6 @@
 /* Inside the room of campaign.h: `sshload run FILE`, several loads at once and one report of them all. */
 #include "load/campaign/campaign.h"
-#include "load/campaign/crew.h"
+#include "load/campaign/children.h"
 #include "load/campaign/scenario.h"
 #include "load/result/report.h"
 #include "load/result/result.h"
@@ -116,11 +116,11 @@ static int save(const struct scenario *scenario, const struct part *parts, const
 }
 
 /* The worst that a group ended with; a condition that was crossed outranks an error. */
-static int worst_of(const struct crew_member *members, size_t count)
+static int worst_of(const struct child_run *runs, size_t count)
 {
     int worst = TOOLS_OK;
     for (size_t i = 0; i < count; i++) {
-        int code = members[i].code < 0 ? TOOLS_WRONG : members[i].code;
+        int code = runs[i].code < 0 ? TOOLS_WRONG : runs[i].code;
         worst = code > worst ? code : worst;
     }
     return worst;
@@ -129,7 +129,7 @@ static int worst_of(const struct crew_member *members, size_t count)
 static int run_groups(struct scenario *scenario, struct part *parts, const struct scenario_options *options,
                       const char *directory)
 {
-    struct crew_member members[SCENARIO_GROUPS] = {0};
+    struct child_run runs[SCENARIO_GROUPS] = {0};
     struct timespec now;
     char error[512];
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -138,10 +138,10 @@ static int run_groups(struct scenario *scenario, struct part *parts, const struc
         if (complete_words(&scenario->groups[i], &parts[i], i, directory, start_at_us) != 0) {
             return tools_complain(TOOLS_WRONG, "out of memory");
         }
-        members[i] = (struct crew_member){.words = scenario->groups[i].words, .count = scenario->groups[i].count};
+        runs[i] = (struct child_run){.words = scenario->groups[i].words, .count = scenario->groups[i].count};
     }
-    (void)crew_run(members, scenario->count);
-    int code = worst_of(members, scenario->count);
+    (void)children_run(runs, scenario->count);
+    int code = worst_of(runs, scenario->count);
     for (size_t i = 0; i < scenario->count; i++) {
         if (access(parts[i].file, R_OK) != 0) {
             (void)fprintf(stderr, "sshload: run: group %s left no result\n", scenario->groups[i].name);

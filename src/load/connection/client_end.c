@@ -93,7 +93,7 @@ void client_fail_by_session(struct client *client)
                 said);
 }
 
-/* Says goodbye if anybody listens, and frees session, pump and fd. */
+/* Says its disconnect if anybody listens, and frees session, pump and fd. */
 static void drop_session(struct client *client)
 {
     struct pump *pump = &client->pump;

@@ -209,10 +209,28 @@ static void gather(struct run *run, struct result *result)
     gather_server(run, result, from_ns, to_ns);
 }
 
+/* Stops with the first that cannot begin; those before it have been told to stop. */
+static int start_workers(struct run *run, char *error, size_t error_size)
+{
+    const struct settings *settings = run->settings;
+    for (unsigned i = 0; i < settings->threads; i++) {
+        struct load_worker *worker = &run->workers[i];
+        if (load_worker_start(worker, settings, &run->control, i) != 0) {
+            (void)snprintf(error, error_size, "%s", worker->error);
+            atomic_store(&run->control.stop, true);
+            wake_all(run);
+            load_worker_free(worker);
+            return -1;
+        }
+        run->intervals.samplers[i] = &worker->sampler;
+        run->started++;
+    }
+    return 0;
+}
+
 int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size)
 {
     struct run run = {.settings = settings};
-    int rc = 0;
     run.loop = ev_default_loop(EVFLAG_AUTO);
     run.workers = calloc(settings->threads, sizeof *run.workers);
     if (run.loop == NULL || run.workers == NULL ||
@@ -234,18 +252,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
     run.began = mono_now();
     watch(&run);
     progress_start(&run.progress, settings, &run.control, run.workers, run.loop);
-    for (unsigned i = 0; i < settings->threads && rc == 0; i++) {
-        rc = load_worker_start(&run.workers[i], settings, &run.control, i);
-        if (rc != 0) {
-            (void)snprintf(error, error_size, "%s", run.workers[i].error);
-            atomic_store(&run.control.stop, true);
-            wake_all(&run);
-            load_worker_free(&run.workers[i]);
-        } else {
-            run.intervals.samplers[i] = &run.workers[i].sampler;
-            run.started++;
-        }
-    }
+    int rc = start_workers(&run, error, error_size);
     if (run.started > 0) {
         ev_run(run.loop, 0);
     }

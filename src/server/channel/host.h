@@ -2,7 +2,7 @@
  * host.h - room: what the rooms of a channel may know of the connection that it belongs to.
  *
  * The one way upwards from this folder: what a connection lends its channels, and what they tell it. It lives in struct
- * channels, is filled in at birth, and only the totals change. An event may mark, write and ask for a turn; it frees
+ * channels, is filled in at first, and only the totals change. An event may mark, write and ask for a turn; it frees
  * nothing.
  */
 #ifndef SERVER_CHANNEL_HOST_H

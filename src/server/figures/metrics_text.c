@@ -160,29 +160,40 @@ static double heartbeat_age_s(const struct counters *counters)
     return age_ns > 0 ? (double)age_ns / 1e9 : 0;
 }
 
-#define WORKER_FIELDS(X)                                                                                               \
-    X(connections, "worker_connections", "gauge", "Connections held by a worker.")                                     \
-    X(unauthenticated, "worker_unauthenticated_connections", "gauge", "Of them, not logged in yet.")                   \
-    X(channels, "worker_channels", "gauge", "Channels open in a worker.")                                              \
-    X(held_bytes, "worker_held_bytes", "gauge", "Channel data that a worker has not echoed yet.")                      \
-    X(pending_bytes, "worker_pending_bytes", "gauge", "Output of a worker that sockets have not taken yet.")           \
-    X(draining, "worker_draining", "gauge", "1 while a worker finishes its connections and takes no more.")            \
-    X(pid, "worker_pid", "gauge", "Process id of a worker.")                                                           \
-    X(accepted, "worker_connections_accepted_total", "counter", "Connections taken in by a worker.")                   \
-    X(handshakes, "worker_handshakes_total", "counter", "First key exchanges finished by a worker.")                   \
-    X(echoes, "worker_echoes_total", "counter", "Data messages echoed by a worker.")                                   \
-    X(bytes_in, "worker_received_bytes_total", "counter", "Channel data received by a worker.")                        \
-    X(bytes_out, "worker_sent_bytes_total", "counter", "Channel data sent by a worker.")
+/* Counters of a worker that are told as they are. */
+static const struct worker_field {
+    size_t offset;
+    const char *name, *type, *help;
+} worker_fields[] = {
+    {offsetof(struct counters, connections), "worker_connections", "gauge", "Connections held by a worker."},
+    {offsetof(struct counters, unauthenticated), "worker_unauthenticated_connections", "gauge",
+     "Of them, not logged in yet."},
+    {offsetof(struct counters, channels), "worker_channels", "gauge", "Channels open in a worker."},
+    {offsetof(struct counters, held_bytes), "worker_held_bytes", "gauge",
+     "Channel data that a worker has not echoed yet."},
+    {offsetof(struct counters, pending_bytes), "worker_pending_bytes", "gauge",
+     "Output of a worker that sockets have not taken yet."},
+    {offsetof(struct counters, draining), "worker_draining", "gauge",
+     "1 while a worker finishes its connections and takes no more."},
+    {offsetof(struct counters, pid), "worker_pid", "gauge", "Process id of a worker."},
+    {offsetof(struct counters, accepted), "worker_connections_accepted_total", "counter",
+     "Connections taken in by a worker."},
+    {offsetof(struct counters, handshakes), "worker_handshakes_total", "counter",
+     "First key exchanges finished by a worker."},
+    {offsetof(struct counters, echoes), "worker_echoes_total", "counter", "Data messages echoed by a worker."},
+    {offsetof(struct counters, bytes_in), "worker_received_bytes_total", "counter",
+     "Channel data received by a worker."},
+    {offsetof(struct counters, bytes_out), "worker_sent_bytes_total", "counter", "Channel data sent by a worker."},
+};
 
-static void worker_counts(const struct scoreboard *board, size_t offset, const char *name, const char *type,
-                          const char *help, FILE *out)
+static void worker_counts(const struct scoreboard *board, const struct worker_field *field, FILE *out)
 {
-    head(out, name, type, help);
+    head(out, field->name, field->type, field->help);
     for (unsigned i = 0; i < scoreboard_slots(board); i++) {
-        const struct counters *counters = &board->workers[i];
-        if (counters_get(&counters->pid) != 0) {
-            const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)((const char *)counters + offset);
-            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", name, i, counters_get(value));
+        const char *counters = (const char *)&board->workers[i];
+        if (counters_get(&board->workers[i].pid) != 0) {
+            const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)(counters + field->offset);
+            (void)fprintf(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", field->name, i, counters_get(value));
         }
     }
 }
@@ -216,10 +227,9 @@ static void worker_measures(const struct scoreboard *board, const char *name, co
 
 static void write_workers(const struct scoreboard *board, FILE *out)
 {
-#define WRITE_WORKER_FIELD(field, name, type, help)                                                                    \
-    worker_counts(board, offsetof(struct counters, field), name, type, help, out);
-    WORKER_FIELDS(WRITE_WORKER_FIELD)
-#undef WRITE_WORKER_FIELD
+    for (size_t i = 0; i < sizeof worker_fields / sizeof worker_fields[0]; i++) {
+        worker_counts(board, &worker_fields[i], out);
+    }
     worker_measures(board, "worker_cpu_seconds_total", "counter", "Processor time a worker has used.", cpu_seconds,
                     out);
     worker_measures(board, "worker_resident_memory_bytes", "gauge", "Memory a worker holds.", resident_bytes, out);

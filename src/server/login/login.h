@@ -26,7 +26,7 @@
 #include "server/report/record.h"
 #include "sshecho/pump.h"
 
-/* What a connection lends its login, and what that tells it. Given at birth. */
+/* What a connection lends its login, and what that tells it. */
 struct login_host {
     struct pump *pump;
     const struct config *config;

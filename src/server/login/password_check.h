@@ -36,7 +36,7 @@ struct password_answer {
 
 enum password_verdict { PASSWORD_WRONG, PASSWORD_RIGHT, PASSWORD_UNKNOWN /* the checker could not say */ };
 
-/* In its connection, zeroed at birth. */
+/* In its login, zeroed at first. */
 struct password_check {
     struct password_check *next;        /* of the same source */
     struct password_check *next_source; /* in the first of a source: the first of the next one */

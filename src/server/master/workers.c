@@ -43,11 +43,6 @@ unsigned workers_count(const struct workers *workers, const struct generation *o
     return count(workers, true, of);
 }
 
-unsigned workers_count_running(const struct workers *workers, const struct generation *of)
-{
-    return count(workers, false, of);
-}
-
 void workers_log(const struct workers *workers)
 {
     for (unsigned i = 0; i < SCOREBOARD_WORKERS; i++) {
@@ -105,7 +100,7 @@ enum workers_start workers_start_missing(struct workers *workers, const struct g
                                          unsigned *slot)
 {
     if (mono_us_between(workers->next_start, now) < 0 ||
-        workers_count_running(workers, generation) >= generation->config->workers) {
+        count(workers, false, generation) >= generation->config->workers) {
         return WORKERS_COMPLETE;
     }
     pid_t pid = start_worker(workers, generation, slot);

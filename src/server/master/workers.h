@@ -43,9 +43,8 @@ struct workers {
     int64_t watched_us; /* a clock that stands still while the master does: what it has not watched it does not judge */
 };
 
-/* Workers of a generation (NULL: of any), and of those the ones that have not been told to leave. */
+/* Workers of a generation (NULL: of any). */
 unsigned workers_count(const struct workers *workers, const struct generation *of);
-unsigned workers_count_running(const struct workers *workers, const struct generation *of);
 
 /* From now on a missing worker is made at once, whatever happened before. */
 void workers_forget_losses(struct workers *workers);

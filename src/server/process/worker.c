@@ -40,6 +40,7 @@ struct worker {
     ev_signal terminate, interrupt, hangup, user1, user2;
     mono_time turn_began;
     bool draining;
+    bool batched, shortcuts;   /* the two seams below libssh are in use */
     uint64_t most_connections; /* since the last trim of the heap */
 };
 
@@ -174,42 +175,30 @@ static void on_libssh_log(int priority, const char *function, const char *text, 
     log_line(LOG_TRACE, "libssh", log_str("text", text));
 }
 
-int worker_run(const struct worker_setup *setup)
+static bool failed(const char *why)
 {
+    log_line(LOG_ERROR, "worker_failed", log_str("why", why));
+    return false;
+}
+
+/* What serves connections: loop, libssh's options, the set of connections, the way in. */
+static bool prepare(struct worker *w, int checker_fd)
+{
+    const struct worker_setup *setup = w->setup;
     struct option_error error = {""};
-    int status = 1;
-    struct worker *w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        return 1;
-    }
-    w->setup = setup;
-    int checker_fd = -1;
-    if (credentials_need_time(setup->credentials, setup->config)) {
-        checker_fd = checker_start(setup->config, setup->credentials);
-        if (checker_fd < 0) {
-            log_line(LOG_ERROR, "worker_failed", log_str("why", strerror(errno)));
-            free(w);
-            return 1;
-        }
-    }
-    w->counters = &setup->board->workers[setup->slot];
     w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     password_checks_init(&w->set.password_checks, w->loop, w->loop != NULL ? checker_fd : -1, w->counters);
     w->bind = algorithms_make_bind(setup->keys, setup->config, &error);
     w->host_keys = algorithms_host_keys(setup->keys, setup->config);
     if (w->loop == NULL || w->bind == NULL || w->host_keys == NULL) {
-        log_line(LOG_ERROR, "worker_failed",
-                 log_str("why", w->loop == NULL   ? "no epoll loop"
-                                : w->bind == NULL ? error.text
-                                                  : "out of memory"));
-        goto out;
+        return failed(w->loop == NULL ? "no epoll loop" : w->bind == NULL ? error.text : "out of memory");
     }
     if (log_enabled(LOG_TRACE)) {
         (void)ssh_set_log_callback(on_libssh_log);
         (void)ssh_set_log_level(SSH_LOG_FUNCTIONS);
     }
-    bool batched = pump_set_batching(setup->config->batch_io);
-    bool shortcuts = setup->config->crypto_shortcuts && crypto_shortcuts_start();
+    w->batched = pump_set_batching(setup->config->batch_io);
+    w->shortcuts = setup->config->crypto_shortcuts && crypto_shortcuts_start();
     (void)connection_set_init(&w->set, w->loop, setup->config, setup->credentials, w->bind, setup->board, setup->slot);
     const struct acceptor_setup entry = {.config = setup->config,
                                          .listeners = setup->listeners,
@@ -220,24 +209,30 @@ int worker_run(const struct worker_setup *setup)
                                          .settled = end_if_drained,
                                          .data = w};
     if (acceptor_init(&w->acceptor, w->loop, &w->set, &entry) != 0) {
-        log_line(LOG_ERROR, "worker_failed", log_str("why", "out of memory"));
-        goto out;
+        return failed("out of memory");
     }
     w->set.host_keys = w->host_keys;
     report_file_begin(&w->set.reports, setup->report_fd, w->counters);
     w->set.closed = on_connection_closed;
     w->set.data = w;
     start_watchers(w);
+    return true;
+}
+
+/* From the moment that the master takes us for ready to the last connection's end. */
+static bool serve(struct worker *w)
+{
+    const struct worker_setup *setup = w->setup;
+    struct option_error error = {""};
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (sandbox_enter(setup->config, setup->master, &error) != 0) {
-        log_line(LOG_ERROR, "worker_failed", log_str("why", error.text));
-        goto out;
+        return failed(error.text);
     }
     counters_set(&w->counters->heartbeat_ns, (uint64_t)mono_now().ns); /* from now on the master takes us for ready */
-    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", batched),
-             log_bool("crypto_shortcuts", shortcuts));
+    log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", w->batched),
+             log_bool("crypto_shortcuts", w->shortcuts));
     ev_run(w->loop, 0);
     connection_set_destroy(&w->set);
     struct crypto_served served = crypto_shortcuts_served();
@@ -247,8 +242,27 @@ int worker_run(const struct worker_setup *setup)
     report_file_end(&w->set.reports);
     log_finish(LOG_FINISH_US);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
-    status = 0;
-out:
+    return true;
+}
+
+int worker_run(const struct worker_setup *setup)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        return 1;
+    }
+    w->setup = setup;
+    w->counters = &setup->board->workers[setup->slot];
+    int checker_fd = -1;
+    if (credentials_need_time(setup->credentials, setup->config)) {
+        checker_fd = checker_start(setup->config, setup->credentials);
+        if (checker_fd < 0) {
+            (void)failed(strerror(errno));
+            free(w);
+            return 1;
+        }
+    }
+    bool served = prepare(w, checker_fd) && serve(w);
     acceptor_destroy(&w->acceptor);
     ssh_bind_free(w->bind);
     free(w->host_keys);
@@ -259,5 +273,5 @@ out:
         ev_loop_destroy(w->loop);
     }
     free(w);
-    return status;
+    return served ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-#include "load/campaign/crew.h"
+#include "load/campaign/children.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,68 +18,68 @@ static void on_signal(int number)
     signalled++;
 }
 
-static void tell_all(const struct crew_member *members, size_t count, int number)
+static void tell_all(const struct child_run *runs, size_t count, int number)
 {
     for (size_t i = 0; i < count; i++) {
-        if (members[i].running) {
-            (void)kill(members[i].pid, number);
+        if (runs[i].running) {
+            (void)kill(runs[i].pid, number);
         }
     }
 }
 
 /* In a group of its own, so that a Ctrl-C reaches it once, through us; with no signal blocked. */
-static int start(struct crew_member *member)
+static int start(struct child_run *run)
 {
     static char name[] = "sshload";
     posix_spawnattr_t attributes;
     sigset_t none;
-    char **argv = calloc(member->count + 2, sizeof *argv);
+    char **argv = calloc(run->count + 2, sizeof *argv);
     if (argv == NULL) {
         return ENOMEM;
     }
     argv[0] = name;
-    memcpy(argv + 1, member->words, member->count * sizeof *argv);
+    memcpy(argv + 1, run->words, run->count * sizeof *argv);
     (void)sigemptyset(&none);
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
-    int rc = posix_spawn(&member->pid, "/proc/self/exe", NULL, &attributes, argv, environ);
+    int rc = posix_spawn(&run->pid, "/proc/self/exe", NULL, &attributes, argv, environ);
     (void)posix_spawnattr_destroy(&attributes);
     free(argv);
-    member->running = rc == 0;
-    member->code = -1;
+    run->running = rc == 0;
+    run->code = -1;
     return rc;
 }
 
-static struct crew_member *find(struct crew_member *members, size_t count, pid_t pid)
+static struct child_run *find(struct child_run *runs, size_t count, pid_t pid)
 {
     for (size_t i = 0; i < count; i++) {
-        if (members[i].running && members[i].pid == pid) {
-            return &members[i];
+        if (runs[i].running && runs[i].pid == pid) {
+            return &runs[i];
         }
     }
     return NULL;
 }
 
 /* Takes leave of whoever has ended; returns whether one of them never began. */
-static bool reap(struct crew_member *members, size_t count, size_t *running)
+static bool reap(struct child_run *runs, size_t count, size_t *running)
 {
     int status = 0;
     pid_t pid;
     bool failed = false;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct crew_member *member = find(members, count, pid);
-        if (member != NULL) {
-            member->running = false;
-            member->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-            failed = failed || member->code < 0 || member->code == CODE_USAGE;
+        struct child_run *run = find(runs, count, pid);
+        if (run != NULL) {
+            run->running = false;
+            run->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            failed = failed || run->code < 0 || run->code == CODE_USAGE;
             (*running)--;
         }
     }
     return failed;
 }
 
-int crew_run(struct crew_member *members, size_t count)
+int children_run(struct child_run *runs, size_t count)
 {
     const int watched[] = {SIGINT, SIGTERM, SIGCHLD};
     struct sigaction action = {.sa_handler = on_signal};
@@ -98,11 +98,11 @@ int crew_run(struct crew_member *members, size_t count)
     (void)sigaction(SIGTERM, &action, &before[1]);
     (void)sigprocmask(SIG_BLOCK, &set, &old); /* they are waited for, so that none comes between look and wait */
     for (size_t i = 0; i < count && !ended; i++) {
-        int rc = start(&members[i]);
+        int rc = start(&runs[i]);
         running += rc == 0 ? 1 : 0;
         if (rc != 0) {
             (void)fprintf(stderr, "sshload: a run cannot be started: %s\n", strerror(rc));
-            tell_all(members, count, SIGTERM);
+            tell_all(runs, count, SIGTERM);
             ended = true;
         }
     }
@@ -110,10 +110,10 @@ int crew_run(struct crew_member *members, size_t count)
         int number = sigwaitinfo(&set, NULL);
         if (number == SIGINT || number == SIGTERM) {
             signalled++;
-            tell_all(members, count, number);
+            tell_all(runs, count, number);
         }
-        if (reap(members, count, &running) && !ended) {
-            tell_all(members, count, SIGTERM);
+        if (reap(runs, count, &running) && !ended) {
+            tell_all(runs, count, SIGTERM);
             ended = true;
         }
     }
