@@ -70,3 +70,12 @@ def dial():
     """Opens logged-in rawssh clients; each is closed, and its books are checked, at the end of the test."""
     with contextlib.ExitStack() as stack:
         yield lambda server, **options: stack.enter_context(rawssh.Client(server.address, **options)).login()
+
+
+@pytest.fixture(scope="module")
+def reporting(tmp_path_factory):
+    """A server for all tests of a file that writes reports (reports.py finds them)."""
+    directory = tmp_path_factory.mktemp("reports")
+    with harness.serve(options={"report-file": directory / "reports"}) as server:
+        server.reports = directory / "reports"
+        yield server

@@ -325,19 +325,26 @@ class Server:
 
 
 @contextlib.contextmanager
+def running(server):
+    """For a with block: started, stopped, checked; its log on stderr if anything fails."""
+    server.start()
+    try:
+        yield server
+        server.stop()
+    except BaseException:
+        server.dump()
+        raise
+    finally:
+        server.kill()
+
+
+@contextlib.contextmanager
 def serve(**arguments):
-    """A server for a with block: started, stopped, checked; its log on stderr if anything fails."""
-    with tempfile.TemporaryDirectory(prefix="sshechod-") as directory:
-        server = Server(directory, **arguments)
-        server.start()
-        try:
-            yield server
-            server.stop()
-        except BaseException:
-            server.dump()
-            raise
-        finally:
-            server.kill()
+    """A running server in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="sshechod-") as directory, running(
+        Server(directory, **arguments)
+    ) as server:
+        yield server
 
 
 def served(server, data=b"served"):

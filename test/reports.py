@@ -20,7 +20,7 @@ def checked(report):
 
 
 def path(server):
-    return server.directory / "reports"
+    return getattr(server, "reports", server.directory / "reports")
 
 
 def lines(server, file=None):

@@ -7,24 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import clients
-import harness
-import reports
 from rawssh import Client, boolean, byte, crypto, pattern, string
 from rawssh.wire import CHANNEL_DATA, u32
 from reports import SEES_OFFERS, of_user, remarks
-
-
-@pytest.fixture(scope="module")
-def reporting(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("reports")
-    with harness.serve(options={"report-file": directory / "reports"}) as server:
-        server.reports = directory / "reports"
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def found_here(monkeypatch):
-    monkeypatch.setattr(reports, "path", lambda server: getattr(server, "reports", server.directory / "reports"))
 
 
 def good(server, **options):

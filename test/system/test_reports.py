@@ -25,19 +25,6 @@ with warnings.catch_warnings():
 WELL_KNOWN = {"weak-algorithms"}
 
 
-@pytest.fixture(scope="module")
-def reporting(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("reports")
-    with harness.serve(options={"report-file": directory / "reports"}) as server:
-        server.reports = directory / "reports"
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def found_here(monkeypatch):
-    monkeypatch.setattr(reports, "path", lambda server: getattr(server, "reports", server.directory / "reports"))
-
-
 def in_order(report, *names):
     moments = [report["when_us"][name] for name in names]
     assert None not in moments, report["when_us"]

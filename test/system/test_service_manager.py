@@ -175,15 +175,8 @@ def handed(tmp_path, addresses, *arguments, config='listen = "127.0.0.1:1"\n'):
     """A server that got its sockets from us; yields it as harness.Server does."""
     server = harness.Server(tmp_path, config=config, arguments=arguments, listen=())
     server.command = [sys.executable, "-c", HAND_OVER, ",".join(addresses), *server.command]
-    server.start()
-    try:
+    with harness.running(server):
         yield server
-        server.stop()
-    except BaseException:
-        server.dump()
-        raise
-    finally:
-        server.kill()
 
 
 def test_handed_sockets_are_served(tmp_path):

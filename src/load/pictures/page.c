@@ -1,6 +1,7 @@
 /* Inside the room of pictures.h: `sshload report`, one self-contained page of HTML about one run or several. */
 #include "load/pictures/chart.h"
 #include "load/pictures/page_internal.h"
+#include "load/pictures/picture_options.h"
 #include "load/pictures/pictures.h"
 #include "load/result/printable.h"
 #include "load/result/verdict.h"
@@ -11,23 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct page_options {
-    char *output, *title;
-    bool help;
-};
-
-static const struct option_spec specs[] = {
-    {"output", 0, OPTION_STRING, offsetof(struct page_options, output), 0, 0, NULL, NULL, "FILE",
-     "The page to write (short: -o).", "Options", OPTION_COMMAND_LINE},
-    {"title", 0, OPTION_STRING, offsetof(struct page_options, title), 0, 0, NULL, NULL, "TEXT", "A heading.", "Options",
-     OPTION_COMMAND_LINE},
-    {"help", 'h', OPTION_BOOL, offsetof(struct page_options, help), 0, 0, "no", NULL, NULL, "Print this and exit.",
-     "Options", OPTION_COMMAND_LINE},
-};
-
 const struct option_table page_option_table = {
-    .specs = specs,
-    .count = sizeof specs / sizeof specs[0],
+    .specs = picture_specs,
+    .count = PICTURE_SPECS,
     .program = "sshload",
     .usage = "sshload report FILE.json... -o OUT.html",
 };
@@ -244,7 +231,7 @@ static void name_run(char name[128], const struct result *result, const char *pa
     printable_mend(name);
 }
 
-static int write_page(struct page *page, const struct page_options *options)
+static int write_page(struct page *page, const struct picture_options *options)
 {
     char text[512];
     char title[256];
@@ -268,7 +255,7 @@ static int write_page(struct page *page, const struct page_options *options)
 
 int page_run(const void *values, const struct string_list *files)
 {
-    const struct page_options *options = values;
+    const struct picture_options *options = values;
     if (options->output == NULL) {
         return tools_complain(TOOLS_USAGE, "report: -o must name the page to write");
     }

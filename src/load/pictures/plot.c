@@ -1,6 +1,7 @@
 /* Inside the room of pictures.h: `sshload plot`, the curves of one run or several as a picture. */
 #include "load/pictures/chart.h"
 #include "load/pictures/curves.h"
+#include "load/pictures/picture_options.h"
 #include "load/pictures/pictures.h"
 #include "load/tools/tools.h"
 #include "sshecho/units.h"
@@ -13,23 +14,9 @@
 #define TITLE_HEIGHT 30
 #define PERCENTILES (-1) /* beside enum curve_figure */
 
-struct plot_options {
-    char *output, *title;
-    bool help;
-};
-
-static const struct option_spec specs[] = {
-    {"output", 0, OPTION_STRING, offsetof(struct plot_options, output), 0, 0, NULL, NULL, "FILE",
-     "The picture to write, an .svg (short: -o).", "Options", OPTION_COMMAND_LINE},
-    {"title", 0, OPTION_STRING, offsetof(struct plot_options, title), 0, 0, NULL, NULL, "TEXT", "A heading.", "Options",
-     OPTION_COMMAND_LINE},
-    {"help", 'h', OPTION_BOOL, offsetof(struct plot_options, help), 0, 0, "no", NULL, NULL, "Print this and exit.",
-     "Options", OPTION_COMMAND_LINE},
-};
-
 const struct option_table plot_option_table = {
-    .specs = specs,
-    .count = sizeof specs / sizeof specs[0],
+    .specs = picture_specs,
+    .count = PICTURE_SPECS,
     .program = "sshload",
     .usage = "sshload plot FILE.json... -o OUT.svg",
 };
@@ -112,7 +99,7 @@ static int put_picture(const struct result *results, const struct string_list *f
     return 0;
 }
 
-static int draw(const struct result *results, const struct string_list *files, const struct plot_options *options)
+static int draw(const struct result *results, const struct string_list *files, const struct picture_options *options)
 {
     char title[256];
     char text[512];
@@ -135,7 +122,7 @@ static int draw(const struct result *results, const struct string_list *files, c
 
 int plot_run(const void *values, const struct string_list *files)
 {
-    const struct plot_options *options = values;
+    const struct picture_options *options = values;
     const char *dot = options->output == NULL ? NULL : strrchr(options->output, '.');
     if (dot == NULL || strcmp(dot, ".svg") != 0) {
         return tools_complain(TOOLS_USAGE, "plot: -o must name a file that ends in .svg (a page: sshload report)");
