@@ -14,7 +14,8 @@ import pytest
 import clients
 import harness
 import reports
-from rawssh import Client, pattern
+from rawssh import Client, byte, pattern
+from rawssh.wire import CHANNEL_WINDOW_ADJUST, u32
 from reports import SEES_OFFERS, checked, of_user, remarks
 
 with warnings.catch_warnings():
@@ -128,6 +129,48 @@ def test_closed_channels_are_told_and_the_rest_is_counted(reporting):
     assert report["channels_opened"] == 70 and report["channels_left_out"] == 70 - len(kept)
     assert len(kept) in (64, 65)  # the last one may not have been taken away yet
     assert kept == list(range(71 - len(kept), 71))
+
+
+def test_each_window_adjustment_is_told(reporting):
+    """Many come together, and nothing between them that would make the server look at a window."""
+    with Client(reporting.address) as client:
+        client.login("adjusts")
+        channels = [client.shell(window=1000, auto=False) for _ in range(3)]
+        grants = {0: [5, 7000, 11, 0, 900], 1: [], 2: [1] * 40}
+        turns = max(map(len, grants.values()))
+        for turn in range(turns):
+            for number, sizes in grants.items():
+                if turn < len(sizes):
+                    adjustment = byte(CHANNEL_WINDOW_ADJUST) + u32(channels[number].remote) + u32(sizes[turn])
+                    client.send_packet(adjustment)  # with the next message
+        for channel in channels:
+            channel.finish()
+    (report,) = of_user(reporting, "adjusts")
+    for number, sizes in grants.items():
+        window = report["channels"][number]["window"]
+        assert window["initial_bytes"] == 1000 and window["most_bytes"] == 1000 + sum(sizes)
+        assert (window["adjustments"], window["adjusted_bytes"]) == (len(sizes), sum(sizes))
+        assert window["smallest_adjustment_bytes"] == min(sizes, default=0)
+        assert window["largest_adjustment_bytes"] == max(sizes, default=0)
+        assert window["adjustments_when_empty"] == 0
+
+
+def test_window_adjustments_when_it_was_empty(reporting):
+    with Client(reporting.address) as client:
+        client.login("adjusts-empty")
+        channel = client.open(window=10)
+        assert channel.execute("chargen 30")
+        client.wait(lambda: channel.received == 10, what="the first window")
+        for size in (4, 6, 10):
+            client.send_packet(byte(CHANNEL_WINDOW_ADJUST) + u32(channel.remote) + u32(size))
+        channel.window += 20
+        client.send(byte(CHANNEL_WINDOW_ADJUST) + u32(channel.remote) + u32(0))
+        client.wait(lambda: channel.closed, what="the rest")
+        channel.finish()
+    (report,) = of_user(reporting, "adjusts-empty")
+    window = report["channels"][0]["window"]
+    assert (window["adjustments"], window["adjustments_when_empty"], window["least_bytes"]) == (4, 1, 0)
+    assert window["times_shut"] == 1 and window["shut_us"] > 0
 
 
 def test_logins_in_order(serve):

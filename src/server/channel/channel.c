@@ -10,6 +10,9 @@
 /* What a channel may write while others wait for their turn: two full packets. */
 #define PORTION_BYTES (64U * 1024)
 
+/* Among how many the one is looked for whose window a client opens: any number of them cost it nothing. */
+#define WINDOW_SEARCH_CHANNELS 64
+
 void channel_queue(struct channel *channel)
 {
     struct channels *all = channel->all;
@@ -265,6 +268,17 @@ struct channel *channel_create(struct channels *channels, ssh_session session)
     counters_add(&host->counters->channels, 1);
     counters_add(&host->counters->channels_opened, 1);
     return channel;
+}
+
+void channels_window(struct channels *channels, uint32_t number, uint32_t left, uint32_t bytes)
+{
+    struct channel *channel = channels->first;
+    for (unsigned i = 0; channel != NULL && channel->record->number != number && i < WINDOW_SEARCH_CHANNELS; i++) {
+        channel = channel->next;
+    }
+    if (channel != NULL && channel->record->number == number && ssh_channel_window_size(channel->ssh) == left) {
+        record_window_adjusted(&channel->record->window, left, bytes);
+    }
 }
 
 void channels_destroy_all(struct channels *channels)

@@ -50,6 +50,9 @@ void channels_begin(struct channels *channels, const struct channel_host *host);
 
 /* Makes a channel for a request to open a session. NULL when out of memory; the caller has checked the limits. */
 struct channel *channel_create(struct channels *channels, ssh_session session);
+/* The client opens the window of the channel with this number, of which `left` bytes are left, by so many bytes. Of a
+ * connection with very many open channels not all are found. */
+void channels_window(struct channels *channels, uint32_t number, uint32_t left, uint32_t bytes);
 
 /* Moves residue of the queued channels, a portion each, finishes what has ended, frees what the client has closed.
  * Returns true if a channel was held back by pending output, its portion or the end of the pump's turn alone. */

@@ -270,25 +270,35 @@ void record_refused(struct channel_record *channel, unsigned number)
 
 void record_window_grew(struct record_window *window, uint32_t bytes)
 {
+    if (window->seen && bytes > window->now) {
+        record_window_adjusted(window, window->now, bytes - window->now);
+        return;
+    }
     if (!window->seen) {
         window->seen = true;
         window->initial = window->least = window->most = bytes;
-    } else if (bytes > window->now) {
-        uint32_t by = bytes - window->now;
-        window->adjustments++;
-        window->adjustments_at_empty += window->now == 0 ? 1 : 0;
-        window->adjusted_bytes += by;
-        window->largest_adjustment = by > window->largest_adjustment ? by : window->largest_adjustment;
-        window->smallest_adjustment =
-            window->smallest_adjustment == 0 || by < window->smallest_adjustment ? by : window->smallest_adjustment;
-        window->most = bytes > window->most ? bytes : window->most;
-        if (window->shut_at.ns != 0) {
-            window->shut_us += mono_us_between(window->shut_at, mono_now());
-            window->shut_at.ns = 0;
-        }
     }
     window->now = bytes;
     window->least = bytes < window->least ? bytes : window->least;
+}
+
+void record_window_adjusted(struct record_window *window, uint32_t left, uint32_t by)
+{
+    if (left != window->now || !window->seen) {
+        record_window_grew(window, left);
+    }
+    window->smallest_adjustment =
+        window->adjustments == 0 || by < window->smallest_adjustment ? by : window->smallest_adjustment;
+    window->largest_adjustment = by > window->largest_adjustment ? by : window->largest_adjustment;
+    window->adjustments++;
+    window->adjustments_at_empty += left == 0 ? 1 : 0;
+    window->adjusted_bytes += by;
+    window->now = left + by; /* wraps where libssh's does */
+    window->most = window->now > window->most ? window->now : window->most;
+    if (window->shut_at.ns != 0 && by > 0) {
+        window->shut_us += mono_us_between(window->shut_at, mono_now());
+        window->shut_at.ns = 0;
+    }
 }
 
 void record_turn_over(struct channel_record *channel)

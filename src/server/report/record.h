@@ -61,8 +61,8 @@ struct record_times {
     mono_time channel, request, first_data, last_data, eof, close;
 };
 
-/* The client's window, as far as it is looked at: with each packet, write and turn. Adjustments between two looks
- * count as one. */
+/* The client's window. It is told of each adjustment, and looks besides: with each packet, write and turn. Where nobody
+ * tells (libssh_log.h has no effect, or too many channels are open), adjustments between two looks count as one. */
 struct record_window {
     uint32_t now, least; /* first: with each packet */
     mono_time shut_at;   /* while something waits for it; 0: it does not */
@@ -181,6 +181,8 @@ void record_request(struct record *record, struct channel_record *channel, enum 
 /* Request `number` (from 0) was not granted after all. */
 void record_refused(struct channel_record *channel, unsigned number);
 void record_window_grew(struct record_window *window, uint32_t bytes);
+/* The client has opened its window, of which so many bytes were left, by `by`. */
+void record_window_adjusted(struct record_window *window, uint32_t left, uint32_t by);
 /* What came together in the last turn was bulk, or the first there was. */
 void record_turn_over(struct channel_record *channel);
 mono_time record_last_data(const struct channel_record *channel);

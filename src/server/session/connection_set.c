@@ -1,5 +1,7 @@
 #include "server/session/connection_set.h"
 
+#include "server/session/windows.h"
+
 /* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
 #define REAP_TURN_US (2 * US_PER_MS)
 
@@ -57,6 +59,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->slot = slot;
     set->counters = &board->workers[slot];
     answers_listen(answers_of);
+    windows_begin();
     pump_turns_init(&set->turns, loop);
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
