@@ -58,13 +58,19 @@ def plink(server, *arguments):
         "-no-antispoof",
         "-P",
         str(port),
-        "-hostkey",
-        fingerprint(server),
+        *(word for each in fingerprints(server) for word in ("-hostkey", each)),
         "-l",
         USER,
         host,
         *arguments,
     ]
+
+
+def fingerprints(server):
+    """Of the keys in its files; of the one that it shows where it has made them itself."""
+    files = [word.removeprefix("host-key=") for word in server.command if word.startswith("host-key=")]
+    listed = [subprocess.run(["ssh-keygen", "-lf", file], capture_output=True, text=True, check=True) for file in files]
+    return [each.stdout.split()[1] for each in listed] or [fingerprint(server)]
 
 
 def fingerprint(server):

@@ -2,9 +2,9 @@
 
 For test/system/test_interop.py, which tries some of them in every run, and for scripts/clients, which tries them all. The
 libraries' clients lie in test/clients/, a screenful each. What is not installed, and what a client cannot do, is raised
-by name.
-"""
+by name."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ import clients
 import harness
 
 HERE = harness.ROOT / "test" / "clients"
+NPM = harness.ROOT / "test" / "npm"
 CANNOT = 77
 LOGINS = ["none", "password", "publickey", "keyboard-interactive"]
 CIPHERS = [
@@ -26,6 +27,18 @@ CIPHERS = [
     "aes192-ctr",
     "aes256-ctr",
 ]
+
+# Faults that are known, by client and task: docs/clients.md tells each story.
+ASYNCSSH = "its fault: sends data behind its own KEXINIT (RFC 4253, 7.1), which libssh does not bear"
+WHOSE = {
+    ("asyncssh", "re-key by the client"): ASYNCSSH,
+    (
+        "phpseclib2",
+        "re-key by the server",
+    ): "its fault: looks for strict key exchange in every KEXINIT, not the first alone",
+}
+# Re-keys of the server's wait until it has nothing to send, which is when it has filled its window (quiet_rekey.h).
+WAITED_FOR = ["asyncssh"]
 
 
 class NotInstalled(Exception):
@@ -55,21 +68,36 @@ class Client:
         ).stdout
         return shown or "unknown"
 
-    def words(self, server, keys, login="none", cipher="", rekey=0):
-        """The command line that echoes standard input through `cat` on the server."""
+    @property
+    def is_tool(self):
+        """It has a command line of its own, one channel, and reads standard input as it comes."""
+        return callable(self.program)
+
+    def what_it_cannot(self, login, cipher, rekey, channels=1, ping=0):
+        wanted = {f"cipher {cipher}": cipher, "key re-exchange of its own": rekey, "several channels": channels > 1}
+        wanted |= {"round trips": ping, f"login by {login}": login != "none"}
+        return f"no {' and '.join(what for what, asked in wanted.items() if asked) or 'echo'} with it"
+
+    def words(self, server, keys, login="none", cipher="", rekey=0, command="cat"):
+        """The command line that echoes standard input through `command` on the server."""
         key = keys / self.key
-        if callable(self.program):
-            words = self.program(server, key, login, cipher, rekey)
+        if self.is_tool:
+            words = self.program(server, key, login, cipher, rekey, command)
             if words is None:
-                raise Cannot(f"{self.name} cannot {login} {cipher} {'re-key' if rekey else ''}")
+                raise Cannot(self.what_it_cannot(login, cipher, rekey))
             return words
         host, port = server.address
         return [*self.program, host, str(port), login, cipher, str(key), str(rekey)]
 
-    def surroundings(self, server, login="none"):
+    def surroundings(self, server, login="none", command="cat", channels=1, ping=0):
         """Its environment; where a tool asks for a password, a program that answers."""
         more = dict(self.environment)
-        if callable(self.program) and login in ("password", "keyboard-interactive"):
+        if not self.is_tool:
+            more |= {"COMMAND": command, "CHANNELS": str(channels)}
+            more |= {"PING": str(ping)} if ping else {}
+        elif channels > 1 or ping:
+            raise Cannot("it has one channel, and no clock")
+        elif login in ("password", "keyboard-interactive"):
             script = server.directory / "askpass"
             if not script.exists():
                 script.write_text("#!/bin/sh\necho secret\n")
@@ -78,40 +106,56 @@ class Client:
             more |= {"DROPBEAR_PASSWORD": "secret"}
         return clients.environment(server, **more)
 
-    def run(self, server, data, keys, login="none", cipher="", rekey=0, timeout=60):
-        words = self.words(server, keys, login, cipher, rekey)
-        result = clients.run(server, words, data, timeout, **self.surroundings(server, login))
+    def run(self, server, data, keys, login="none", cipher="", rekey=0, timeout=60, command="cat", **more):
+        words = self.words(server, keys, login, cipher, rekey, command)
+        result = clients.run(server, words, data, timeout, **self.surroundings(server, login, command, **more))
         if result.returncode == CANNOT:
-            raise Cannot(f"{self.name} cannot {login} {cipher} {'re-key' if rekey else ''}")
+            raise Cannot(self.what_it_cannot(login, cipher, rekey, **more))
         return result
 
 
 # -- tools with a command line of their own
 
 
-def openssh(server, key, login, cipher, rekey):
+def openssh(server, key, login, cipher, rekey, command):
     options = [f"PreferredAuthentications={login}", "NumberOfPasswordPrompts=1"]
     options += [f"Ciphers={cipher}"] if cipher else []
     options += [f"RekeyLimit={rekey}"] if rekey else []
-    return clients.openssh(server, "cat", options=options, identity=str(key) if login == "publickey" else "none")
+    return clients.openssh(server, command, options=options, identity=str(key) if login == "publickey" else "none")
 
 
-def dbclient(server, key, login, cipher, rekey):
-    """(2022.83 has no AES-GCM and no aes192, and wants keys in a form of its own.)"""
-    if rekey or login == "publickey" or "gcm" in cipher or "192" in cipher:
+def converted(key, suffix, *command):
+    """The key in a tool's own form, beside it."""
+    made = key.with_suffix(suffix)
+    if not made.exists():
+        need(command[0], command[0])
+        subprocess.run([*command, str(made)], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return str(made)
+
+
+def dbclient(server, key, login, cipher, rekey, command):
+    """(2022.83 has no AES-GCM and no aes192.)"""
+    if rekey or "gcm" in cipher or "192" in cipher:
         return None
-    command = clients.dbclient(server, "cat")
-    return [command[0], "-c", cipher, *command[1:]] if cipher else command
+    words = ["-c", cipher] if cipher else []
+    if login == "publickey":
+        words += ["-i", converted(key, ".dropbear", "dropbearconvert", "openssh", "dropbear", str(key))]
+    ready = clients.dbclient(server, command)
+    return [ready[0], *words, *ready[1:]]
 
 
-def plink(server, key, login, cipher, rekey):
-    if rekey or cipher or login in ("publickey", "keyboard-interactive"):
+def plink(server, key, login, cipher, rekey, command):
+    """(Ciphers and re-keys are settings of a saved session.)"""
+    if rekey or cipher:
         return None
-    command = clients.plink(server, "cat")
-    return [command[0], "-pw", "secret", *command[1:]] if login == "password" else command
+    words = ["-pw", "secret"] if login in ("password", "keyboard-interactive") else []
+    if login == "publickey":
+        words += ["-i", converted(key, ".ppk", "puttygen", str(key), "-O", "private", "-o")]
+    ready = clients.plink(server, command)
+    return [ready[0], *words, *ready[1:]]
 
 
-def lsh(server, key, login, cipher, rekey):
+def lsh(server, key, login, cipher, rekey, command_line):
     """(Keys want a form of their own, a password a terminal; of the ciphers it has none that is tried.)"""
     if rekey or cipher or login != "none":
         return None
@@ -131,7 +175,7 @@ def lsh(server, key, login, cipher, rekey):
         str(port),
     ]
     command += ["--no-publickey", "-l", clients.USER]
-    return [*command, host, "cat"]
+    return [*command, host, command_line]
 
 
 # -- how each becomes ready
@@ -176,6 +220,16 @@ def net_ssh():
     return Client("net-ssh", ["ruby", "-W0", str(HERE / "net_ssh_client.rb")], "ruby-net-ssh")
 
 
+def php_ssh2():
+    need(["php", "-r", "exit(extension_loaded('ssh2') ? 0 : 1);"], "php-ssh2")
+    return Client("php-ssh2", ["php", str(HERE / "php_ssh2_client.php")], "php-ssh2")
+
+
+def net_ssh2():
+    need(["perl", "-MNet::SSH2", "-e", "1"], "libnet-ssh2-perl")
+    return Client("net-ssh2", ["perl", str(HERE / "net_ssh2_client.pl")], "libnet-ssh2-perl")
+
+
 def phpseclib(version, package, **more):
     need("php", "php-cli")
     need(f"/usr/share/php/{package}", f"php-{package}")
@@ -185,26 +239,27 @@ def phpseclib(version, package, **more):
     )
 
 
-NODE_SSH2 = "ssh2@1.17.0"
+def npm_packages(directory, optional=False):
+    """What test/npm names, at the versions of its lock file; `optional`: russh too, which is large."""
+    need("npm", "npm")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(NPM / name, directory)
+    install = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(directory)]
+    install += [] if optional else ["--omit=optional"]
+    done = subprocess.run(install, capture_output=True, timeout=150, cwd=directory)
+    if done.returncode != 0:
+        raise NotInstalled("the npm packages of test/npm are not to be had")
 
 
-def node(directory):
+def node(name, package, directory):
     need("node", "nodejs")
-    places = [
-        os.environ.get("NODE_PATH", ""),
-        "/usr/share/nodejs",
-        "/usr/lib/node_modules",
-        f"{directory}/node_modules",
-    ]
-    environment = {"NODE_PATH": ":".join(filter(None, places))}
-    there = ["node", "-e", "require('ssh2')"]
-    if subprocess.run(there, capture_output=True, env={**os.environ, **environment}).returncode != 0:
-        need("npm", "npm")
-        install = ["npm", "install", "--silent", "--no-save", "--omit=optional", "--prefix", str(directory), NODE_SSH2]
-        subprocess.run(install, capture_output=True, timeout=60)
-        if subprocess.run(there, capture_output=True, env={**os.environ, **environment}).returncode != 0:
-            raise NotInstalled("the npm package ssh2 is not installed")
-    return Client("node", ["node", str(HERE / "ssh2_client.js")], f"npm:{NODE_SSH2}", environment)
+    npm_packages(directory, optional=package == "russh")
+    modules = directory / "node_modules"
+    need(str(modules / package), f"the npm package {package}")
+    version = json.loads((modules / package / "package.json").read_text())["version"]
+    return Client(
+        name, ["node", str(HERE / f"{package}_client.js")], f"npm:{package}@{version}", {"NODE_PATH": str(modules)}
+    )
 
 
 def go(directory):
@@ -250,7 +305,8 @@ KINDS = {
     "net-ssh": lambda directory: net_ssh(),
     "phpseclib2": lambda directory: phpseclib(2, "phpseclib", key="id_rsa"),
     "phpseclib3": lambda directory: phpseclib(3, "phpseclib3"),
-    "node": node,
+    "node": lambda directory: node("node", "ssh2", directory),
+    "russh": lambda directory: node("russh", "russh", directory),
     "go": go,
     "jsch": lambda directory: java("jsch", "Jsch", "/usr/share/java/jsch.jar", "libjsch-java", directory),
     "ganymed": lambda directory: java(
@@ -261,6 +317,7 @@ KINDS = {
         directory,
         "ch.ethz.ssh2",
         algorithms="legacy",
+        key="id_rsa",
     ),
     "trilead": lambda directory: java(
         "trilead",
@@ -270,7 +327,20 @@ KINDS = {
         directory,
         "com.trilead.ssh2",
         algorithms="legacy",
+        key="id_rsa",
     ),
+    "jenkins": lambda directory: java(
+        "jenkins",
+        "Ganymed",
+        "/usr/share/java/jenkins-trilead-ssh2.jar",
+        "libjenkins-trilead-ssh2-java",
+        directory,
+        "com.trilead.ssh2",
+        algorithms="legacy",
+        key="id_rsa",
+    ),
+    "php-ssh2": lambda directory: php_ssh2(),
+    "net-ssh2": lambda directory: net_ssh2(),
     "erlang": lambda directory: erlang(),
     "guile": lambda directory: guile(),
 }

@@ -37,27 +37,46 @@ class Jsch {
         }
         session.setUserInfo(new User());
         session.connect(20000);
-        ChannelExec channel = (ChannelExec) session.openChannel("exec");
-        channel.setCommand("cat");
-        InputStream in = channel.getInputStream();
-        OutputStream out = channel.getOutputStream();
-        channel.connect(20000);
+        int count = Integer.parseInt(System.getenv().getOrDefault("CHANNELS", "1"));
+        int trips = Integer.parseInt(System.getenv().getOrDefault("PING", "0"));
+        ChannelExec[] channels = new ChannelExec[count];
+        InputStream[] in = new InputStream[count];
+        OutputStream[] out = new OutputStream[count];
+        for (int i = 0; i < count; i++) {
+            channels[i] = (ChannelExec) session.openChannel("exec");
+            channels[i].setCommand(System.getenv().getOrDefault("COMMAND", "cat"));
+            in[i] = channels[i].getInputStream();
+            out[i] = channels[i].getOutputStream();
+            channels[i].connect(20000);
+        }
+        if (trips > 0) {
+            long began = System.nanoTime();
+            for (int i = 0; i < trips; i++) {
+                out[0].write(new byte[64]);
+                out[0].flush();
+                in[0].readNBytes(64);
+            }
+            System.out.println((System.nanoTime() - began) / 1000);
+            System.exit(0);
+        }
         byte[] data = System.in.readAllBytes();
         Thread writer = new Thread(() -> {
             try {
-                for (int at = 0; at < data.length; at += 50000) {
-                    out.write(data, at, Math.min(50000, data.length - at));
-                    if (rekey > 0 && at % 300000 == 0) session.rekey();
+                for (OutputStream each : out) {
+                    for (int at = 0; at < data.length; at += 50000) {
+                        each.write(data, at, Math.min(50000, data.length - at));
+                        if (rekey > 0 && at % 300000 == 0) session.rekey();
+                    }
+                    each.close();
                 }
-                out.close();
             } catch (Exception e) { e.printStackTrace(); }
         });
         writer.start();
-        in.transferTo(System.out);
+        for (InputStream each : in) each.transferTo(System.out);
         System.out.flush();
         writer.join();
-        while (!channel.isClosed()) Thread.sleep(5);
+        while (!channels[0].isClosed()) Thread.sleep(5);
         session.disconnect();
-        System.exit(channel.getExitStatus());
+        System.exit(channels[0].getExitStatus());
     }
 }

@@ -1,5 +1,7 @@
 import asyncio
+import os
 import sys
+import time
 import warnings
 
 warnings.simplefilter("ignore")
@@ -33,19 +35,34 @@ async def main():
     if cipher:
         options["encryption_algs"] = [cipher]
     async with asyncssh.connect(host, int(port), client_factory=Client, **options) as connection:
-        process = await connection.create_process("cat", encoding=None)
+        command = os.environ.get("COMMAND", "cat")
+        count = int(os.environ.get("CHANNELS", 1))
+        processes = [await connection.create_process(command, encoding=None) for _ in range(count)]
+        if "PING" in os.environ:
+            return await ping(processes[0], int(os.environ["PING"]))
         data = sys.stdin.buffer.read()
 
         async def feed():
-            for start in range(0, len(data), 100_000):
-                process.stdin.write(data[start : start + 100_000])
-                await process.stdin.drain()
-            process.stdin.write_eof()
+            for process in processes:
+                for start in range(0, len(data), 100_000):
+                    process.stdin.write(data[start : start + 100_000])
+                    await process.stdin.drain()
+                process.stdin.write_eof()
 
         feeding = asyncio.create_task(feed())
-        sys.stdout.buffer.write(await process.stdout.read())
+        for process in processes:
+            sys.stdout.buffer.write(await process.stdout.read())
         await feeding
         return (await process.wait()).exit_status
+
+
+async def ping(process, count):
+    began = time.perf_counter()
+    for _ in range(count):
+        process.stdin.write(b"x" * 64)
+        await process.stdout.readexactly(64)
+    print(round(1e6 * (time.perf_counter() - began)))
+    return 0
 
 
 try:

@@ -1,4 +1,6 @@
+import os
 import sys
+import time
 import warnings
 
 warnings.simplefilter("ignore")
@@ -6,6 +8,8 @@ from twisted.conch.ssh import channel, common, connection, keys, transport, user
 from twisted.internet import defer, protocol, reactor  # noqa: E402
 
 host, port, login, cipher, key, rekey = sys.argv[1:]
+ping = int(os.environ.get("PING", 0))
+channels = []
 status = [1]
 
 
@@ -49,18 +53,25 @@ class Login(userauth.SSHUserAuthClient):
 
 class Connection(connection.SSHConnection):
     def serviceStarted(self):
-        self.openChannel(Cat(conn=self))
+        if not channels:  # it starts again with every new key
+            channels.extend(Cat(conn=self) for _ in range(int(os.environ.get("CHANNELS", 1))))
+            for each in channels:
+                self.openChannel(each)
 
 
 class Cat(channel.SSHChannel):
     name = b"session"
+    shut = False
 
     def channelOpen(self, data):
-        self.conn.sendRequest(self, "exec", common.NS(b"cat"), wantReply=1).addCallback(self.begin)
+        self.pieces, self.received, self.trips = [], 0, 0
+        command = os.environ.get("COMMAND", "cat").encode()
+        self.conn.sendRequest(self, "exec", common.NS(command), wantReply=1).addCallback(self.begin)
 
     def begin(self, ignored):
-        self.write(sys.stdin.buffer.read())
-        self.finish()
+        self.began = time.perf_counter()
+        self.write(b"x" * 64 if ping else typed)
+        ping or self.finish()
 
     def finish(self):
         if self.buf:
@@ -68,18 +79,28 @@ class Cat(channel.SSHChannel):
         self.conn.sendEOF(self)
 
     def dataReceived(self, data):
-        sys.stdout.buffer.write(data)
+        self.pieces.append(data)
+        self.received += len(data)
+        if ping and self.received == 64 * ping:
+            self.pieces = [b"%d\n" % (1e6 * (time.perf_counter() - self.began))]
+            self.finish()
+        elif ping and self.received % 64 == 0:
+            self.write(b"x" * 64)
 
     def request_exit_status(self, data):
         status[0] = int.from_bytes(data, "big")
 
     def closed(self):
-        sys.stdout.buffer.flush()
-        self.conn.transport.transport.loseConnection()
+        self.shut = True
+        if all(each.shut for each in channels):
+            sys.stdout.buffer.write(b"".join(b"".join(each.pieces) for each in channels))
+            sys.stdout.buffer.flush()
+            self.conn.transport.transport.loseConnection()
 
 
 if int(rekey) or cipher and cipher.encode() not in transport.SSHClientTransport.supportedCiphers:
     sys.exit(77)
+typed = sys.stdin.buffer.read()
 protocol.ClientCreator(reactor, Transport).connectTCP(host, int(port))
 reactor.callLater(25, reactor.stop)
 reactor.run()

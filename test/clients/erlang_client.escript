@@ -13,21 +13,44 @@ main([Host, Port, Login, Cipher, Key, Rekey]) ->
         [{silently_accept_hosts, true}, {save_accepted_host, false}, {user, "tester"}, {password, "secret"},
          {user_interaction, false}, {user_dir, filename:dirname(Key)},
          {auth_methods, case Login of "none" -> "password"; _ -> Login end}] ++ Methods ++ Limit, 20000),
-    {ok, Channel} = ssh_connection:session_channel(C, 20000),
-    success = ssh_connection:exec(C, Channel, "cat", 20000),
-    Me = self(),
-    spawn_link(fun() -> ok = ssh_connection:send(C, Channel, read([]), 30000), ok = ssh_connection:send_eof(C, Channel), Me ! sent end),
-    halt(loop(C, 1)).
+    Channels = [begin
+        {ok, Channel} = ssh_connection:session_channel(C, 20000),
+        success = ssh_connection:exec(C, Channel, os:getenv("COMMAND", "cat"), 20000),
+        Channel
+    end || _ <- lists:seq(1, list_to_integer(os:getenv("CHANNELS", "1")))],
+    case list_to_integer(os:getenv("PING", "0")) of
+        0 -> ok;
+        Trips ->
+            {Took, ok} = timer:tc(fun() -> ping(C, hd(Channels), Trips) end),
+            io:format("~b~n", [Took]),
+            halt(0)
+    end,
+    Data = read([]),
+    spawn_link(fun() ->
+        [begin ok = ssh_connection:send(C, Each, Data, 30000), ok = ssh_connection:send_eof(C, Each) end || Each <- Channels]
+    end),
+    halt(loop(C, Channels, length(Channels), [], 1)).
 
 read(Got) -> case file:read(standard_io, 65536) of {ok, More} -> read([Got, More]); eof -> iolist_to_binary(Got) end.
 
-loop(C, Status) ->
+ping(_, _, 0) -> ok;
+ping(C, Channel, Trips) -> ok = ssh_connection:send(C, Channel, binary:copy(<<"x">>, 64)), back(C, Channel, 64), ping(C, Channel, Trips - 1).
+
+back(_, _, 0) -> ok;
+back(C, Channel, Left) ->
+    receive {ssh_cm, C, {data, Channel, _, Data}} ->
+        ssh_connection:adjust_window(C, Channel, byte_size(Data)), back(C, Channel, Left - byte_size(Data))
+    after 30000 -> halt(3) end.
+
+loop(_, Channels, 0, Got, Status) ->        % what came on each, in turn
+    [file:write(standard_io, [Data || {From, Data} <- lists:reverse(Got), From =:= Each]) || Each <- Channels],
+    Status;
+loop(C, Channels, Open, Got, Status) ->
     receive
-        sent -> loop(C, Status);
         {ssh_cm, C, {data, Channel, _, Data}} ->
-            file:write(standard_io, Data), ssh_connection:adjust_window(C, Channel, byte_size(Data)), loop(C, Status);
-        {ssh_cm, C, {exit_status, _, New}} -> loop(C, New);
-        {ssh_cm, C, {closed, _}} -> Status;
-        {ssh_cm, C, _} -> loop(C, Status)
+            ssh_connection:adjust_window(C, Channel, byte_size(Data)), loop(C, Channels, Open, [{Channel, Data} | Got], Status);
+        {ssh_cm, C, {exit_status, _, New}} -> loop(C, Channels, Open, Got, New);
+        {ssh_cm, C, {closed, _}} -> loop(C, Channels, Open - 1, Got, Status);
+        {ssh_cm, C, _} -> loop(C, Channels, Open, Got, Status)
     after 30000 -> 3
     end.

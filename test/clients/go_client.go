@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -40,13 +41,56 @@ func main() {
 		os.Exit(77)
 	}
 	check(err)
-	session, err := client.NewSession()
-	check(err)
+	command, count := os.Getenv("COMMAND"), 1
+	if command == "" {
+		command = "cat"
+	}
+	if asked, err := strconv.Atoi(os.Getenv("CHANNELS")); err == nil {
+		count = asked
+	}
+	if trips, err := strconv.Atoi(os.Getenv("PING")); err == nil {
+		ping(client, command, trips)
+		return
+	}
 	data, err := io.ReadAll(os.Stdin)
 	check(err)
-	session.Stdin = bytes.NewReader(data)
-	session.Stdout = os.Stdout
-	check(session.Run("cat"))
+	sessions, outputs := make([]*ssh.Session, count), make([]bytes.Buffer, count)
+	for at := range sessions {
+		sessions[at], err = client.NewSession()
+		check(err)
+		sessions[at].Stdin = bytes.NewReader(data)
+		sessions[at].Stdout = &outputs[at]
+		if count == 1 {
+			sessions[at].Stdout = os.Stdout
+		}
+		check(sessions[at].Start(command))
+	}
+	for at := range sessions {
+		err = sessions[at].Wait()
+		os.Stdout.Write(outputs[at].Bytes())
+		if status, is := err.(*ssh.ExitError); is {
+			os.Exit(status.ExitStatus())
+		}
+		check(err)
+	}
+}
+
+func ping(client *ssh.Client, command string, trips int) {
+	session, err := client.NewSession()
+	check(err)
+	in, err := session.StdinPipe()
+	check(err)
+	out, err := session.StdoutPipe()
+	check(err)
+	check(session.Start(command))
+	message, began := make([]byte, 64), time.Now()
+	for ; trips > 0; trips-- {
+		_, err = in.Write(message)
+		check(err)
+		_, err = io.ReadFull(out, message)
+		check(err)
+	}
+	fmt.Println(time.Since(began).Microseconds())
 }
 
 func check(err error) {

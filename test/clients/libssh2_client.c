@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static void answer(const char *name, int name_len, const char *instruction, int instruction_len, int prompts,
@@ -26,9 +27,66 @@ static int die(LIBSSH2_SESSION *session, const char *what)
     return 1;
 }
 
+static long long now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+static int ping(LIBSSH2_CHANNEL *channel, int trips)
+{
+    char message[64] = "x";
+    long long began = now_us();
+    for (int i = 0; i < trips; i++) {
+        ssize_t got = 0, n = libssh2_channel_write(channel, message, sizeof message);
+        for (; n > 0 && got < (ssize_t)sizeof message; got += n) {
+            n = libssh2_channel_read(channel, message, sizeof message - (size_t)got);
+        }
+        if (n <= 0) {
+            return 1;
+        }
+    }
+    printf("%lld\n", now_us() - began);
+    return 0;
+}
+
+/* Sends and reads at the same time; with nothing to send, reads to the end. */
+static int echo(LIBSSH2_SESSION *session, LIBSSH2_CHANNEL *channel, int fd, const char *input, size_t size, int ended)
+{
+    static char buffer[65536];
+    size_t sent = 0;
+    libssh2_session_set_blocking(session, 0);
+    while (!libssh2_channel_eof(channel)) {
+        ssize_t moved = 0, n = 0;
+        if (sent < size && (n = libssh2_channel_write(channel, input + sent, size - sent)) > 0) {
+            sent += (size_t)n;
+            moved += n;
+        }
+        if (sent == size && !ended) {
+            ended = libssh2_channel_send_eof(channel) == 0;
+        }
+        while ((n = libssh2_channel_read(channel, buffer, sizeof buffer)) > 0) {
+            fwrite(buffer, 1, (size_t)n, stdout);
+            moved += n;
+        }
+        if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) {
+            return die(session, "read");
+        }
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        if (moved == 0 && poll(&waiting, 1, 20) < 0) {
+            return 2;
+        }
+    }
+    libssh2_session_set_blocking(session, 1);
+    libssh2_channel_wait_closed(channel);
+    return libssh2_channel_get_exit_status(channel);
+}
+
 int main(int argc, char **argv)
 {
-    static char input[8 << 20], buffer[65536];
+    static char input[80 << 20];
+    const char *command = getenv("COMMAND"), *channels = getenv("CHANNELS"), *trips = getenv("PING");
     struct addrinfo *to = NULL;
     if (argc != 7 || getaddrinfo(argv[1], argv[2], NULL, &to) != 0 || libssh2_init(0) != 0) {
         return 2;
@@ -55,37 +113,26 @@ int main(int argc, char **argv)
     if (rc != 0 || !libssh2_userauth_authenticated(session)) {
         return die(session, "login");
     }
-    LIBSSH2_CHANNEL *channel = libssh2_channel_open_session(session);
-    if (channel == NULL || libssh2_channel_exec(channel, "cat") != 0) {
-        return die(session, "channel");
-    }
-    size_t size = fread(input, 1, sizeof input, stdin), sent = 0;
-    int ended = 0;
-    libssh2_session_set_blocking(session, 0);
-    while (!libssh2_channel_eof(channel)) {
-        ssize_t moved = 0, n = 0;
-        if (sent < size && (n = libssh2_channel_write(channel, input + sent, size - sent)) > 0) {
-            sent += (size_t)n;
-            moved += n;
-        }
-        if (sent == size && !ended) {
-            ended = libssh2_channel_send_eof(channel) == 0;
-        }
-        while ((n = libssh2_channel_read(channel, buffer, sizeof buffer)) > 0) {
-            fwrite(buffer, 1, (size_t)n, stdout);
-            moved += n;
-        }
-        if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) {
-            return die(session, "read");
-        }
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        if (moved == 0 && poll(&waiting, 1, 20) < 0) {
-            return 2;
+    LIBSSH2_CHANNEL *channel[100];
+    int count = channels == NULL ? 1 : atoi(channels), status = 0;
+    for (int i = 0; i < count; i++) {
+        channel[i] = libssh2_channel_open_session(session);
+        if (channel[i] == NULL || libssh2_channel_exec(channel[i], command == NULL ? "cat" : command) != 0) {
+            return die(session, "channel");
         }
     }
-    libssh2_session_set_blocking(session, 1);
-    libssh2_channel_wait_closed(channel);
-    int status = libssh2_channel_get_exit_status(channel);
+    if (trips != NULL) {
+        return ping(channel[0], atoi(trips));
+    }
+    size_t size = fread(input, 1, sizeof input, stdin);
+    for (int i = 0; count > 1 && i < count; i++) {
+        if (libssh2_channel_write(channel[i], input, size) != (ssize_t)size || libssh2_channel_send_eof(channel[i])) {
+            return die(session, "write");
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        status = echo(session, channel[i], fd, input, count > 1 ? 0 : size, count > 1);
+    }
     libssh2_session_disconnect(session, "bye");
     return status;
 }

@@ -1,5 +1,7 @@
+import os
 import sys
 import threading
+import time
 import warnings
 
 with warnings.catch_warnings():
@@ -7,6 +9,7 @@ with warnings.catch_warnings():
     import paramiko
 
 host, port, login, cipher, key, rekey = sys.argv[1:]
+ping = int(os.environ.get("PING", 0))
 transport = paramiko.Transport((host, int(port)))
 if cipher:
     if cipher not in transport.get_security_options().ciphers:
@@ -23,15 +26,35 @@ elif login == "publickey":
     transport.auth_publickey("tester", paramiko.ECDSAKey.from_private_key_file(key))
 else:
     transport.auth_interactive("tester", lambda title, text, prompts: ["secret"] * len(prompts))
-channel = transport.open_session()
-channel.settimeout(30)
-channel.exec_command("cat")
+channels = [transport.open_session() for _ in range(int(os.environ.get("CHANNELS", 1)))]
+for channel in channels:
+    channel.settimeout(30)
+    channel.exec_command(os.environ.get("COMMAND", "cat"))
 data = sys.stdin.buffer.read()
-writer = threading.Thread(target=lambda: (channel.sendall(data), channel.shutdown_write()))
-writer.start()
-while piece := channel.recv(65536):
-    sys.stdout.buffer.write(piece)
-writer.join()
-status = channel.recv_exit_status()
+
+
+def feed():
+    for channel in channels:
+        channel.sendall(data)
+        channel.shutdown_write()
+
+
+status = 0
+if ping:
+    began = time.perf_counter()
+    for _ in range(ping):
+        channel.sendall(b"x" * 64)
+        left = 64
+        while left:
+            left -= len(channel.recv(left))
+    print(round(1e6 * (time.perf_counter() - began)))
+else:
+    writer = threading.Thread(target=feed)
+    writer.start()
+    for channel in channels:
+        while piece := channel.recv(65536):
+            sys.stdout.buffer.write(piece)
+    writer.join()
+    status = channel.recv_exit_status()
 transport.close()
 sys.exit(status)

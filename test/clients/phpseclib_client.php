@@ -3,7 +3,7 @@
 $library = getenv('PHPSECLIB');
 require "$library/autoload.php";
 [$program, $host, $port, $login, $cipher, $key, $rekey] = $argv;
-if ((int)$rekey > 0) {
+if ((int)$rekey > 0 || (int)getenv('CHANNELS') > 1) {  // it has one channel of a kind at a time
     exit(77);
 }
 $class = "$library\\Net\\SSH2";
@@ -31,7 +31,16 @@ if (!$ssh->login('tester', ...$secret)) {
     fwrite(STDERR, implode("\n", $ssh->getErrors()));
     exit(1);
 }
-$ssh->startSubsystem('cat');    // a command has no standard input here, and nothing has an end of it
+$ssh->startSubsystem(getenv('COMMAND') ?: 'cat');    // a command has no standard input here, and nothing has an end of it
+if ($trips = (int)getenv('PING')) {
+    $began = hrtime(true);
+    for ($i = 0; $i < $trips; $i++) {
+        $ssh->write(str_repeat('x', 64));
+        for ($left = 64; $left > 0; $left -= strlen($ssh->read('', $class::READ_NEXT)));
+    }
+    printf("%d\n", (hrtime(true) - $began) / 1000);
+    exit(0);
+}
 $data = stream_get_contents(STDIN);
 $got = '';
 foreach (str_split($data, 100000) as $piece) {

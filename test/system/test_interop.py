@@ -15,14 +15,9 @@ from rawssh import pattern
 
 MEBIBYTE = pattern(1 << 20)
 LESS = MEBIBYTE[:200_000]
-IN_EVERY_RUN = [name for name in interop.KINDS if name != "ganymed"]  # (Trilead's is the same code, as old and as slow)
-# Whose re-keys end a session, by their own fault (docs/clients.md).
-DIES_OF_OURS = {
-    "phpseclib2": "phpseclib 2 looks for strict key exchange in every KEXINIT, not in the first alone",
-}
-DIES_OF_ITS_OWN = {"asyncssh": "asyncssh sends data behind its own KEXINIT (RFC 4253, 7.1), which libssh does not bear"}
-# Re-keys of ours wait until it has nothing to send, which is when it has filled its window (quiet_rekey.h).
-WAITED_FOR = ["asyncssh"]
+# Those of which another has the same code, and one that is large: scripts/clients tries them.
+ELSEWHERE = {"ganymed", "jenkins", "php-ssh2", "net-ssh2", "russh"}
+IN_EVERY_RUN = [name for name in interop.KINDS if name not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module", params=IN_EVERY_RUN)
@@ -65,6 +60,11 @@ def run(client, *arguments, **more):
         pytest.skip(str(cannot))
 
 
+def whose(client, task):
+    if (client.name, task) in interop.WHOSE:
+        pytest.skip(interop.WHOSE[client.name, task])
+
+
 @pytest.mark.parametrize("login", interop.LOGINS)
 def test_login_and_a_mebibyte(client, servers, keys, login):
     """With end of input, where the client has one, while the echo is still under way."""
@@ -77,17 +77,15 @@ def test_cipher(client, servers, keys, cipher):
 
 
 def test_the_server_rekeys_in_the_middle(client, servers, keys):
-    if client.name in DIES_OF_OURS:
-        pytest.skip(DIES_OF_OURS[client.name])
+    whose(client, "re-key by the server")
     server = servers(client, "rekey")
-    data = MEBIBYTE * (4 if client.name in WAITED_FOR else 1)
+    data = MEBIBYTE * (4 if client.name in interop.WAITED_FOR else 1)
     assert_echo(run(client, server, data, keys), data)
     assert int(server.wait_line("close", count=len(server.lines("accept")))["rekeys"]) > 0
 
 
 def test_the_client_rekeys_in_the_middle(client, servers, keys):
-    if client.name in DIES_OF_ITS_OWN:
-        pytest.skip(DIES_OF_ITS_OWN[client.name])
+    whose(client, "re-key by the client")
     result = run(client, servers(client, "none"), MEBIBYTE, keys, rekey=300_000)
     for _ in range(3):
         # paramiko answers a CLOSE from the thread that would finish its own re-key, and waits for itself

@@ -4,7 +4,6 @@ import base64
 import csv
 import json
 import re
-import shutil
 import struct
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from datetime import datetime
 import pytest
 
 import harness
+import interop
 from sshload_helpers import finish_load, load, meddler, run_tool, start_load
 
 STALL_S = 1.0
@@ -167,16 +167,11 @@ def test_the_log_holds_every_measured_message(stalled):
 
 def test_another_hdrhistogram_reads_the_log(stalled, tmp_path):
     """hdr-histogram-js, at the version that the lock file names."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    source = harness.ROOT / "test/hdr"
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(source / name, tmp_path)
-    install = ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path)]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=120, cwd=tmp_path)
-    if done.returncode != 0:
-        pytest.skip("the npm package hdr-histogram-js is not to be had")
-    command = ["node", str(source / "read_log.js"), str(tmp_path), str(stalled.hlog)]
+    try:
+        interop.npm_packages(tmp_path)
+    except interop.NotInstalled as missing:
+        pytest.skip(str(missing))
+    command = ["node", str(interop.NPM / "read_log.js"), str(tmp_path), str(stalled.hlog)]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
     latency = stalled.outcome.result["latency_us"]
     assert read["all"]["count"] == latency["count"]
