@@ -57,7 +57,9 @@ def write_tasks(report, found, missing, about):
                 f"{each['package'].rpartition('@')[0] or each['package']} {each['version']}",
                 f"`{each['who']['version_line']}`",
                 f"`{each['who']['hassh']}`",
-                ", ".join(each["who"]["chosen"][key] for key in ("kex", "cipher_client_to_server", "host_key")),
+                ", ".join(
+                    each["who"]["chosen"][key] or "not told" for key in ("kex", "cipher_client_to_server", "host_key")
+                ),
             ]
             for each in complete
         ],

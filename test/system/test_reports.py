@@ -1,6 +1,8 @@
 """Reports on connections: what they hold, for real clients, and that none is lost or mixed up."""
 
 import json
+import os
+import re
 import shutil
 import signal
 import socket
@@ -81,6 +83,9 @@ def test_the_report_for_people(reporting):
     result = clients.run(reporting, clients.openssh(reporting, "report", "text"))
     text = result.stdout.decode()
     assert result.returncode == 0 and "\r" not in text
+    assert not any(line.endswith(" ") for line in text.splitlines()), text
+    names = ("smallest adjustment bytes", *(("compression client to server",) if SEES_OFFERS else ()))
+    assert all(re.search(rf"^ +{name}  +\S", text, re.M) for name in names), text
     assert "SSH-2.0-OpenSSH" in text and ("hassh" in text) == SEES_OFFERS
     assert text.rstrip().splitlines()[-1] == "No remarks." or "\nRemarks\n" in text
 
@@ -306,7 +311,9 @@ def test_what_a_full_disk_does_not_take_is_counted(serve):
     harness.wait_until(lost, 10, "three lost reports in the metrics")
 
 
-@pytest.mark.parametrize("file", ["/nowhere/at/all", "."])
+@pytest.mark.parametrize("file", ["/nowhere/at/all", ".", "fifo"])
 def test_a_file_that_cannot_be_is_refused_at_start(file, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
     result = harness.run_sshechod("--listen", "127.0.0.1:0", "-o", f"report-file={file}", cwd=tmp_path)
     assert result.returncode == 2 and "report-file" in result.stderr and file in result.stderr, result.stderr
+    assert file != "fifo" or "not a regular file" in result.stderr

@@ -93,6 +93,8 @@ def test_terminal_echoes_as_one_does(server, sit_down, end):
     person = sit_down(server, "terminal")
     person.look(lambda seen: b"Ctrl-D" in seen)
     person.type(b"hello\r", shows=b"hello\r\n")
+    person.type(b"up\x1b[A", shows=b"up^[[A")
+    person.type(b"\r", shows=b"\r\n")
     person.type(b"wold\x7f\x7frld\r", shows=b"wold\b \b\b \brld\r\n")
     assert person.leave(end) == 0
 

@@ -300,7 +300,13 @@ static void test_terminal(void **state)
     bool ends = true;
     assert_int_equal(terminal_plain_bytes((const uint8_t *)"abc\rd", 5), 3);
     assert_int_equal(terminal_plain_bytes((const uint8_t *)"\x04", 1), 0);
-    assert_int_equal(terminal_plain_bytes((const uint8_t *)"\n\t\x1b[A\xc3\xa4", 7), 7);
+    assert_int_equal(terminal_plain_bytes((const uint8_t *)"\n\t [A\xc3\xa4", 7), 7);
+    assert_int_equal(terminal_plain_bytes((const uint8_t *)"a\x1b[A", 4), 1);
+    assert_string_equal(terminal_answer(0x1b, &ends), "^[");
+    assert_false(ends);
+    assert_string_equal(terminal_answer(0, &ends), "^@");
+    assert_string_equal(terminal_answer(0x15, &ends), "^U");
+    assert_string_equal(terminal_answer(0x7f, &ends), "\b \b");
     assert_string_equal(terminal_answer('\r', &ends), "\r\n");
     assert_false(ends);
     (void)terminal_answer(0x03, &ends);

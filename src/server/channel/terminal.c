@@ -11,9 +11,13 @@ const char terminal_note_echo[] =
 const char terminal_note_terminal[] =
     "sshechod: what you type is echoed as a terminal does. Ctrl-D or Ctrl-C ends it.\r\n";
 
+/* Of the others below it a terminal shows the letter, as ^[ for an escape: sent back as it is, an arrow key would move
+ * the cursor away. */
+#define FIRST_PRINTING 0x20
+
 static bool is_plain(uint8_t byte)
 {
-    return byte != '\r' && byte != CONTROL_C && byte != CONTROL_D && byte != BACKSPACE && byte != DELETE;
+    return (byte >= FIRST_PRINTING && byte != DELETE) || byte == '\n' || byte == '\t';
 }
 
 size_t terminal_plain_bytes(const uint8_t *bytes, size_t size)
@@ -27,6 +31,7 @@ size_t terminal_plain_bytes(const uint8_t *bytes, size_t size)
 
 const char *terminal_answer(uint8_t byte, bool *ends)
 {
+    static char shown[FIRST_PRINTING][3];
     *ends = byte == CONTROL_C || byte == CONTROL_D;
     switch (byte) {
     case '\r':
@@ -35,7 +40,12 @@ const char *terminal_answer(uint8_t byte, bool *ends)
         return "^C\r\n";
     case CONTROL_D:
         return "\r\n";
-    default:
+    case BACKSPACE:
+    case DELETE:
         return "\b \b";
+    default:
+        shown[byte % FIRST_PRINTING][0] = '^';
+        shown[byte % FIRST_PRINTING][1] = (char)('@' + byte % FIRST_PRINTING);
+        return shown[byte % FIRST_PRINTING];
     }
 }

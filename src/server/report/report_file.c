@@ -15,7 +15,8 @@ int report_file_make(const char *path, struct option_error *error)
     /* O_NONBLOCK: to open a FIFO would wait for its reader */
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0) {
-        (void)option_fail(error, NULL, "report-file", "%s: %s", path, strerror(errno));
+        (void)option_fail(error, NULL, "report-file", "%s: %s", path,
+                          errno == ENXIO ? "not a regular file" : strerror(errno)); /* that: a FIFO or socket */
         return -1;
     }
     if (fstat(fd, &st) != 0 || (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))) {

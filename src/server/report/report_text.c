@@ -6,7 +6,7 @@
 
 #include "server/report/report_parts.h"
 
-#define NAME_COLUMNS 32
+#define NAME_COLUMNS 36
 #define INDENT_COLUMNS 2
 
 struct page {
@@ -16,14 +16,20 @@ struct page {
 
 static void print_value(const struct page *page, const char *name, const json_t *value, int depth);
 
-static void print_name(const struct page *page, const char *name, int depth)
+static void print_heading(const struct page *page, const char *name, int depth)
 {
-    int columns = NAME_COLUMNS - depth * INDENT_COLUMNS;
     (void)fprintf(page->out, "%*s", depth * INDENT_COLUMNS, "");
-    for (const char *at = name; *at != '\0'; at++, columns--) {
+    for (const char *at = name; *at != '\0'; at++) {
         (void)fputc(*at == '_' ? ' ' : *at, page->out);
     }
-    (void)fprintf(page->out, "%*s", columns > 1 ? columns : 1, "");
+}
+
+/* With room for a value behind it. */
+static void print_name(const struct page *page, const char *name, int depth)
+{
+    int columns = NAME_COLUMNS - depth * INDENT_COLUMNS - (int)strlen(name);
+    print_heading(page, name, depth);
+    (void)fprintf(page->out, "%*s", columns > 2 ? columns : 2, "");
 }
 
 static void print_scalar(const struct page *page, const json_t *value)
@@ -82,8 +88,8 @@ static void print_flat(const struct page *page, const json_t *object)
 static void print_array(const struct page *page, const char *name, const json_t *array, int depth)
 {
     size_t count = json_array_size(array);
-    print_name(page, name, depth);
     if (count == 0 || !json_is_object(json_array_get(array, 0))) {
+        print_name(page, name, depth);
         for (size_t i = 0; i < count; i++) {
             (void)fputs(i > 0 ? " " : "", page->out);
             print_scalar(page, json_array_get(array, i));
@@ -91,11 +97,13 @@ static void print_array(const struct page *page, const char *name, const json_t 
         (void)fprintf(page->out, "%s%s", count == 0 ? "-" : "", page->line_end);
         return;
     }
+    print_heading(page, name, depth);
     (void)fputs(page->line_end, page->out);
     for (size_t i = 0; i < count; i++) {
         const json_t *each = json_array_get(array, i);
-        (void)fprintf(page->out, "%*s- ", (depth + 1) * INDENT_COLUMNS, "");
+        (void)fprintf(page->out, "%*s-", (depth + 1) * INDENT_COLUMNS, "");
         if (is_flat(each)) {
+            (void)fputc(' ', page->out);
             print_flat(page, each);
         } else {
             (void)fputs(page->line_end, page->out);
@@ -113,7 +121,7 @@ static void print_value(const struct page *page, const char *name, const json_t 
     if (json_is_array(value)) {
         print_array(page, name, value, depth);
     } else if (json_is_object(value)) {
-        print_name(page, name, depth);
+        print_heading(page, name, depth);
         (void)fputs(page->line_end, page->out);
         print_members(page, value, depth + 1);
     } else {
