@@ -57,6 +57,7 @@ class Bench:
         options |= {"auth-methods": login, "algorithms": algorithms or client.algorithms}
         options |= {"host-key": self.host_keys, "workers": 1, "report-file": "reports"}
         options |= {"password-file": self.directory / "passwords", "authorized-keys": self.keys / "authorized_keys"}
+        options |= {"banner_timeout": "2m", "kex_timeout": "2m", "login_timeout": "2m"}  # the machine may be busy
         which = tuple(sorted((key, str(value)) for key, value in options.items()))
         if which not in self.servers:
             keyed = {key.replace("_", "-"): value for key, value in options.items()}
