@@ -309,13 +309,14 @@ def round_trip_us(bench, client, trips):
     process = subprocess.Popen(
         words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )
+    began = None
     try:
-        for trip in range(trips + 1):  # the first one logs in as well
+        for _ in range(trips + 1):  # the first one logs in as well
             process.stdin.write(b"x" * 64)
             left = 64
             while left:
                 left -= len(process.stdout.read(left))
-            began = time.monotonic() if trip == 0 else began
+            began = began or time.monotonic()
         return 1e6 * (time.monotonic() - began) / trips
     finally:
         process.kill()
