@@ -1,6 +1,6 @@
 #include "server/session/connection_set.h"
 
-#include "server/session/windows.h"
+#include "sshecho/libssh_log.h"
 
 /* What one turn spends on destroying connections: one costs 30 to 100 us, and tens of thousands may end together. */
 #define REAP_TURN_US (2 * US_PER_MS)
@@ -48,6 +48,15 @@ static struct answers *answers_of(struct pump *pump)
     return &c->answers;
 }
 
+static void on_window_adjusted(uint32_t number, uint32_t bytes, uint32_t window_bytes)
+{
+    struct pump *pump = pump_driven();
+    if (pump != NULL) {
+        struct connection *c = pump->owner_data;
+        channels_window(&c->channels, number, window_bytes, bytes);
+    }
+}
+
 int connection_set_init(struct connection_set *set, struct ev_loop *loop, const struct config *config,
                         const struct credentials *credentials, ssh_bind bind, struct scoreboard *board, unsigned slot)
 {
@@ -59,7 +68,7 @@ int connection_set_init(struct connection_set *set, struct ev_loop *loop, const 
     set->slot = slot;
     set->counters = &board->workers[slot];
     answers_listen(answers_of);
-    windows_begin();
+    libssh_log_listen_windows(on_window_adjusted);
     pump_turns_init(&set->turns, loop);
     ev_prepare_init(&set->reaper, reap);
     set->reaper.data = set;
