@@ -104,7 +104,8 @@ int checker_start(const struct config *config, const struct credentials *credent
             _exit(1);
         }
         (void)close_range(ITS_FD + 1, ~0U, 0);
-        (void)setpriority(PRIO_PROCESS, 0, NICENESS);
+        (void)setpriority(PRIO_PROCESS, 0,
+                          getpriority(PRIO_PROCESS, 0) + NICENESS); /* below the worker, wherever that is */
         if (sandbox_drop_root(config, &error) != 0) {
             _exit(1);
         }
