@@ -6,6 +6,8 @@ import pytest
 import rawssh
 from rawssh import CHANNEL_DATA, byte, pattern, string, u32
 
+pytestmark = pytest.mark.alone  # a client that has to wait for a CPU looks as one that has nothing to send
+
 ASYNCSSH = "SSH-2.0-AsyncSSH_2.10.1"
 LIMIT = 1 << 20
 

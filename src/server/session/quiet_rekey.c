@@ -8,8 +8,9 @@
  * of libssh's (2 MiB at most). */
 #define MARGIN_BYTES ((uint64_t)8 * 1024 * 1024)
 
-/* A client whose window is shut sends nothing for as long; one that is only slow may do so too, so it is not short. */
-#define PAUSE_LEAST_US (50 * US_PER_MS)
+/* A client whose window is shut sends nothing for as long; one that waits for a CPU may do so too, so it is not short:
+ * with 50 ms a session was lost on a machine with load 25. */
+#define PAUSE_LEAST_US (200 * US_PER_MS)
 #define PAUSE_MOST_US US_PER_S
 
 /* asyncssh begins one itself after an hour, with its next message right behind it. */
