@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?([num]?s|mi
 _SHAPES = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.]*Z?"), "#"),
     (re.compile(r"SHA256:\S+"), "SHA256:#"),
-    (re.compile(r"\b0\.\d+\.\d+(\+[\w.-]+)?"), "#"),  # our version, also inside the SSH version line
+    (re.compile(r"(?<![\d.])0\.\d+\.\d+(\+[\w.-]+)?"), "#"),  # our version, also inside the SSH version line
     (re.compile(r"\b(pid|conn)=\d+"), r"\1=#"),
     (_NUMBER, "#"),
     (re.compile(r"[*x-]{2,}"), "*"),  # bars and rules

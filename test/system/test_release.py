@@ -142,6 +142,10 @@ def release(copy, *arguments):
 
 
 def test_release_is_prepared(checkout):
+    changelog = checkout / "CHANGELOG.md"  # right after a release there is nothing to tell
+    changelog.write_text(
+        changelog.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n### Fixed\n- This.\n", 1)
+    )
     result = release(checkout, "--prepare", "7.8.9")
     assert result.returncode == 0, result
     assert (checkout / "VERSION").read_text() == "7.8.9\n"
