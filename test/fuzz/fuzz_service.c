@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/channel/service.h"
+#include "sshecho/version.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,7 +49,7 @@ static void check(const char *words, bool test_bench)
     }
     if (service.kind == SERVICE_CHARGEN) {
         const char *text = service_chargen_at(service.left_bytes);
-        if (text[0] == '\0' || text[SERVICE_CHUNK_BYTES - 1] == '\0') {
+        if (text[0] == '\0' || text[LIBSSH_PACKET_BYTES - 1] == '\0') {
             abort();
         }
     }

@@ -226,8 +226,13 @@ static void test_remarks_on_packets(void **state)
     static const struct {
         uint32_t bytes;
         int together;
+        uint32_t waiting_bytes;
         bool small;
-    } all[] = {{500, 100, true}, {8192, 16, false}, {64, 3, false}, {500, 3, false}};
+    } all[] = {{500, 100, 500, true},
+               {8192, 16, 8192, false},
+               {64, 3, 64, false},
+               {500, 3, 500, false},
+               {500, 100, 600000, false}}; /* the last has no more window than that */
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct record record;
         struct remark_facts facts = {.now = at_us(0)};
@@ -235,7 +240,7 @@ static void test_remarks_on_packets(void **state)
         struct channel_record *channel = record_channel(&record, at_us(0));
         for (int turn = 1; turn <= 400; turn++) {
             for (int packet = 0; packet < all[i].together; packet++) {
-                record_data(channel, all[i].bytes, false, at_us(turn * 1000));
+                record_data(channel, all[i].bytes, all[i].waiting_bytes, false, at_us(turn * 1000));
             }
         }
         assert_int_equal(has(&record, &facts, "small-packets"), all[i].small);
@@ -252,7 +257,7 @@ static void test_sizes(void **state)
     } all[] = {{0, 0}, {1, 1}, {2, 2}, {3, 3}, {4, 3}, {5, 4}, {32768, 16}, {32769, 17}, {UINT32_MAX, 17}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct channel_record channel = {.packets_in = 1};
-        record_data(&channel, all[i].bytes, false, at_us(1));
+        record_data(&channel, all[i].bytes, all[i].bytes, false, at_us(1));
         assert_int_equal(channel.sizes[all[i].bucket], 1);
     }
 }

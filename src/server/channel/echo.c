@@ -62,7 +62,7 @@ static uint32_t note_arrival(struct echo *echo, struct stream *stream, const uin
     uint32_t fresh = length - stream->echoed_bytes - stream->held_bytes;
     host->totals.bytes_in += fresh;
     counters_add(&host->counters->bytes_in, fresh);
-    record_data(echo->output.record, fresh, stream == &echo->streams[1], *host->turn_at);
+    record_data(echo->output.record, fresh, length, stream == &echo->streams[1], *host->turn_at);
     stream->held = data + stream->echoed_bytes;
     stream->held_bytes = length - stream->echoed_bytes;
     return fresh;

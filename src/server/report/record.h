@@ -76,6 +76,9 @@ struct record_window {
 };
 
 /* What changes with each packet lies together in front: with thousands of channels it is the cache that costs. */
+/* With so much unanswered our window may be all but shut: libssh keeps from 640,000 bytes (0.10) of it up. */
+#define RECORD_WINDOW_SCARCE_BYTES 500000U
+
 struct channel_record {
     mono_time turn; /* of the loop, the last in which something came, and what that was */
     uint32_t turn_bytes, turn_packets;
@@ -217,8 +220,9 @@ static inline void record_written(struct channel_record *channel, uint32_t bytes
     }
 }
 
-/* `turn` is when this turn of the loop began. */
-static inline void record_data(struct channel_record *channel, uint32_t bytes, bool is_stderr, mono_time turn)
+/* `turn` is when this turn of the loop began; `waiting_bytes` is what lies unanswered with these. */
+static inline void record_data(struct channel_record *channel, uint32_t bytes, uint32_t waiting_bytes, bool is_stderr,
+                               mono_time turn)
 {
     unsigned bucket = bytes <= 1 ? bytes : 33U - (unsigned)__builtin_clz(bytes - 1);
     channel->sizes[bucket < RECORD_SIZES ? bucket : RECORD_SIZES - 1]++;
@@ -235,8 +239,10 @@ static inline void record_data(struct channel_record *channel, uint32_t bytes, b
         channel->turn_bytes = channel->turn_packets = 0;
     }
     channel->packets_in++;
-    channel->turn_bytes += bytes;
-    channel->turn_packets++;
+    if (waiting_bytes < RECORD_WINDOW_SCARCE_BYTES) { /* else the size of its packets is what our window left it */
+        channel->turn_bytes += bytes;
+        channel->turn_packets++;
+    }
 }
 
 #endif
