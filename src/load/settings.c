@@ -181,6 +181,9 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     if (o->json != NULL || o->hlog != NULL || o->csv != NULL || o->interval_us > 0) {
         settings->timeline_us = o->interval_us > 0 ? (int64_t)o->interval_us : TIMELINE_LENGTH_US_DEFAULT;
     }
+    if (settings_take_users(settings, error) != 0) {
+        return -1;
+    }
     settings->connections_total = o->connections;
     settings->connections = plan_share(o->connections, settings->shard.count, settings->shard.index);
     settings->first_connection = plan_share_start(o->connections, settings->shard.count, settings->shard.index);
@@ -202,6 +205,7 @@ void settings_free(struct settings *settings)
         explicit_bzero(settings->password, strlen(settings->password));
         free(settings->password);
     }
+    settings_free_users(settings);
     free(settings->targets);
     free(settings->locals);
     options_free(&load_option_table, &settings->options, &settings->given);

@@ -39,7 +39,7 @@ struct load_options {
     bool verify;
     uint64_t seed;
 
-    char *user, *request;
+    char *user, *users, *request;
     bool pty, insecure;
     char *known_hosts, *host_key;
     struct string_list auth, identity;
@@ -73,6 +73,12 @@ struct target {
     bool insecure; /* its host key is not checked: asked for, or loopback */
 };
 
+/* A line of --users. */
+struct load_user {
+    char name[64];
+    char *password, *identity; /* one of them; the other is NULL */
+};
+
 enum request_kind { REQUEST_SHELL, REQUEST_EXEC, REQUEST_SUBSYSTEM };
 enum auth_method { AUTH_NONE, AUTH_PUBLICKEY, AUTH_AGENT, AUTH_PASSWORD, AUTH_KEYBOARD };
 #define AUTH_METHODS 5
@@ -83,6 +89,8 @@ struct settings {
 
     struct target *targets;
     size_t target_count;
+    struct load_user *users; /* --users: each connection to a target takes the next */
+    size_t user_count;
     struct net_address *locals; /* --bind */
     size_t local_count;
 

@@ -48,6 +48,12 @@ int settings_take_password(struct settings *settings, struct option_error *error
 int settings_choose_auth(struct settings *settings, struct option_error *error)
 {
     const struct load_options *o = &settings->options;
+    bool keys = o->identity.count > 0;
+    bool passwords = settings->password != NULL;
+    for (size_t i = 0; i < settings->user_count; i++) {
+        keys = keys || settings->users[i].identity != NULL;
+        passwords = passwords || settings->users[i].password != NULL;
+    }
     enum auth_method *methods = settings->auth;
     size_t count = 0;
     for (size_t i = 0; i < o->auth.count; i++) {
@@ -63,25 +69,25 @@ int settings_choose_auth(struct settings *settings, struct option_error *error)
     }
     if (count == 0) {
         methods[count++] = AUTH_NONE;
-        if (o->identity.count > 0) {
+        if (keys) {
             methods[count++] = AUTH_PUBLICKEY;
-        } else if (settings->password == NULL && getenv("SSH_AUTH_SOCK") != NULL) {
+        } else if (!passwords && getenv("SSH_AUTH_SOCK") != NULL) {
             methods[count++] = AUTH_AGENT;
         }
-        if (settings->password != NULL) {
+        if (passwords) {
             methods[count++] = AUTH_PASSWORD;
             methods[count++] = AUTH_KEYBOARD;
         }
     }
     settings->auth_count = count;
     for (size_t i = 0; i < count; i++) {
-        if (methods[i] == AUTH_PUBLICKEY && o->identity.count == 0) {
-            return settings_fail(error, "--auth", "publickey needs --identity");
+        if (methods[i] == AUTH_PUBLICKEY && !keys) {
+            return settings_fail(error, "--auth", "publickey needs --identity, or --users with keys");
         }
-        if ((methods[i] == AUTH_PASSWORD || methods[i] == AUTH_KEYBOARD) && settings->password == NULL) {
+        if ((methods[i] == AUTH_PASSWORD || methods[i] == AUTH_KEYBOARD) && !passwords) {
             return settings_fail(
                 error, "--auth",
-                "password and keyboard-interactive need --password-file, --password-env or --ask-password");
+                "password and keyboard-interactive need --password-file, --password-env, --ask-password or --users");
         }
     }
     return 0;

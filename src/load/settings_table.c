@@ -79,6 +79,9 @@ static const struct option_spec specs[] = {
 
     {"user", 'l', OPTION_STRING, AT(user), 0, 0, NULL, NULL, "NAME",
      "User name where a target gives none (default: yours).", SESSION, 0},
+    {"users", 0, OPTION_STRING, AT(users), 0, 0, NULL, NULL, "FILE",
+     "Log in as many: a line NAME:PASSWORD or NAME:KEYFILE each (a path that begins with /, ./ or ~/), taken in turn.",
+     SESSION, 0},
     {"request", 0, OPTION_STRING, AT(request), 0, 0, NULL, NULL, "WHAT",
      "What each channel asks for: shell (default), exec:COMMAND or subsystem:NAME.", SESSION, 0},
     {"pty", 0, OPTION_BOOL, AT(pty), 0, 0, "no", NULL, NULL, "Ask for a terminal first.", SESSION, 0},

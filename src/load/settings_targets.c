@@ -11,6 +11,9 @@ static int parse_target(const struct settings *settings, const char *text, struc
     char problem[256];
     const char *at = strrchr(text, '@');
     if (at != NULL) {
+        if (settings->options.users != NULL) {
+            return settings_fail(error, text, "--users names the users; a target gives none then");
+        }
         size_t length = (size_t)(at - text);
         if (length == 0 || length >= sizeof out->user) {
             return settings_fail(error, text, "the user name is empty or longer than 63 bytes");

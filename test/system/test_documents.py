@@ -76,7 +76,8 @@ SHRUNK = [
     ),
     (re.compile(r"-n 10\b"), "-n 2"),
     (re.compile(r"--repeat 10\b"), "--repeat 2"),
-    (re.compile(r"^sshload (?=-m (connect|stream|hold))"), "sshload -d 200ms "),
+    (re.compile(r"^sshload (?=-m (connect|stream|hold)|--users)"), "sshload -d 200ms "),
+    (re.compile(r"--users FILE\b"), "--users users"),
     (re.compile(r"\b(HOST(_[AB])?|server\.example)\b"), documents.SERVER),
 ]
 
@@ -100,6 +101,7 @@ def test_every_load_that_is_named_runs(line, serve, tmp_path):
     room = documents.Room(tmp_path, f"{host}:{port}", "")
     for name in ("run", "a-1", "b-1"):  # the results of runs before it
         room.run(f"sshload -q -c 2 -n 20 --json {name}.json {documents.SERVER}")
+    (tmp_path / "users").write_text("alice:secret\nbob:another\n")
     printed, status = room.run(line.replace("PID", str(server.pid)))
     # Runs side by side with other tests are client-bound, and `ab` then compares nothing.
     assert status in (0, 1, 99) or "no run is left" in "".join(printed), f"{line}\n" + "\n".join(printed)

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import time
 
+import jsonschema
 import pytest
 
 import harness
 from sshload_helpers import check_result, run_tool, target_of
+
+RUN_SCHEMA = jsonschema.Draft7Validator(json.loads((harness.ROOT / "test/schema/sshload-run-1.json").read_text()))
 
 MIXED = """
 # ping beside stream beside connect: the load that servers die of
@@ -44,6 +47,7 @@ def test_groups_run_at_once(server, tmp_path):
     done = run_tool("run", path, "--json", out, timeout=60)
     assert done.returncode == 0, done
     whole = json.loads(out.read_text())
+    RUN_SCHEMA.validate(whole)
     assert whole["schema"] == "sshload-run/1" and whole["file"] == str(path), whole
     names = [group["name"] for group in whole["groups"]]
     assert names == ["terminals", "bulk", "logins"]

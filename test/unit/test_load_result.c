@@ -1,7 +1,7 @@
 /* Error classes, and results as JSON and back: without a server. */
-#include "load/result/fault.h"
 #include "load/result/result.h"
 #include "load/result/verdict.h"
+#include "load/tally/fault.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -36,6 +36,10 @@ static void come_up(struct client *client, int64_t now_ns)
     const struct stream_shared *times = &client->shared->streams;
     histogram_record(tally_histogram(tally, HISTOGRAM_HANDSHAKE), (now_ns - client->started_ns) / NS_PER_US);
     tally->connects_up++;
+    struct target_count *target = by_target_at(&tally->by_target, client->handshake.target);
+    if (target != NULL) {
+        target->connects_up++;
+    }
     if (times->measure_from_ns == INT64_MAX) {
         tally->connects_in_ramp++;
     }
@@ -139,7 +143,7 @@ static void begin_session(struct client *client)
         return;
     }
     const struct settings *settings = client->shared->settings;
-    if (handshake_set_options(settings, client->handshake.target, client->fd, session) != 0) {
+    if (handshake_set_options(settings, &client->handshake, client->fd, session) != 0) {
         client_fail(client, FAULT_INTERNAL, ssh_get_error(session));
         ssh_free(session); /* an fd that it only knows as an option stays ours */
         return;
@@ -188,7 +192,9 @@ void client_start(struct client *client, int64_t due_ns)
     client->generation++;
     client->due_ns = due_ns;
     client->started_ns = mono_now().ns;
-    handshake_begin(&client->handshake, (uint32_t)(client->number % settings->target_count), client->generation,
+    uint64_t turn = client->number / settings->target_count + client->generation - 1; /* connect mode takes them all */
+    handshake_begin(&client->handshake, (uint32_t)(client->number % settings->target_count),
+                    settings->user_count > 0 ? (uint32_t)(turn % settings->user_count) : 0, client->generation,
                     client->started_ns);
     client->deadline_ns = client->started_ns + (int64_t)settings->options.connect_timeout_us * NS_PER_US;
     client->was_up = client->keep_unsent = false;

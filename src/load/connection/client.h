@@ -12,9 +12,9 @@
 #include "load/connection/handshake.h"
 #include "load/connection/login.h"
 #include "load/connection/stream.h"
-#include "load/result/fault.h"
-#include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/tally/fault.h"
+#include "load/tally/tally.h"
 #include "sshecho/kexinit.h"
 #include "sshecho/pump.h"
 

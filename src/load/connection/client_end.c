@@ -56,6 +56,10 @@ void client_fail(struct client *client, enum fault fault, const char *what)
         heard_append(heard, text, sizeof text);
     }
     fault_note(&tally->faults, fault, 1, text);
+    struct target_count *counts = by_target_at(&tally->by_target, client->handshake.target);
+    if (counts != NULL) {
+        counts->errors++;
+    }
     tally_live_add(&tally->live.errors, 1);
     struct tally_second *second =
         tally_second_at(tally, (mono_now().ns - client->shared->streams.measure_from_ns) / NS_PER_US);

@@ -21,21 +21,23 @@ void handshake_free(struct handshake *handshake)
     handshake->steps = NULL;
 }
 
-void handshake_begin(struct handshake *handshake, uint32_t target, uint32_t generation, int64_t now_ns)
+void handshake_begin(struct handshake *handshake, uint32_t target, uint32_t user, uint32_t generation, int64_t now_ns)
 {
     handshake->stage = HANDSHAKE_KEX;
     handshake->target = target;
     handshake->generation = generation;
     handshake->phase_ns = now_ns;
-    handshake->login = (struct login_state){0};
+    handshake->login = (struct login_state){.user = user};
     handshake->first_unready = 0;
 }
 
-int handshake_set_options(const struct settings *settings, uint32_t target_index, int fd, ssh_session session)
+int handshake_set_options(const struct settings *settings, const struct handshake *handshake, int fd,
+                          ssh_session session)
 {
     static const char no_file[] = "/dev/null/none"; /* cannot exist, and costs one failing open */
     const struct load_options *o = &settings->options;
-    const struct target *target = &settings->targets[target_index];
+    const struct target *target = &settings->targets[handshake->target];
+    const char *user = settings->user_count > 0 ? settings->users[handshake->login.user].name : target->user;
     const int no = 0;
     unsigned port = net_port(&target->address);
     uint32_t rekey_s = (uint32_t)(o->rekey_interval_us / (uint64_t)US_PER_S);
@@ -43,7 +45,7 @@ int handshake_set_options(const struct settings *settings, uint32_t target_index
     rc |= ssh_options_set(session, SSH_OPTIONS_SSH_DIR, settings->ssh_directory);
     rc |= ssh_options_set(session, SSH_OPTIONS_HOST, target->host);
     rc |= ssh_options_set(session, SSH_OPTIONS_PORT, &port);
-    rc |= ssh_options_set(session, SSH_OPTIONS_USER, target->user);
+    rc |= ssh_options_set(session, SSH_OPTIONS_USER, user);
     rc |= ssh_options_set(session, SSH_OPTIONS_FD, &fd);
     rc |= ssh_options_set(session, SSH_OPTIONS_COMPRESSION, o->compression);
     if (target->insecure || o->host_key != NULL) {
@@ -200,6 +202,7 @@ static enum handshake_verdict prepare_channel(struct handshake *handshake, const
     enum handshake_verdict verdict = HANDSHAKE_GOES_ON;
     if (*step == STEP_OPEN && stream->handle == NULL) {
         ssh_channel handle = ssh_channel_new(pump->session);
+        stream->target = by_target_at(&stream->shared->tally->by_target, handshake->target);
         if (handle == NULL || stream_attach(stream, pump, handle, handshake->generation) != 0) {
             return fail(failure, FAULT_INTERNAL, "no memory for a channel");
         }

@@ -11,9 +11,9 @@
 
 #include "load/connection/login.h"
 #include "load/connection/stream.h"
-#include "load/result/fault.h"
-#include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/tally/fault.h"
+#include "load/tally/tally.h"
 #include "sshecho/pump.h"
 
 #include <libssh/libssh.h>
@@ -50,11 +50,12 @@ int handshake_init(struct handshake *handshake, uint64_t channels);
 void handshake_free(struct handshake *handshake);
 
 /* At connect(2). */
-void handshake_begin(struct handshake *handshake, uint32_t target, uint32_t generation, int64_t now_ns);
+void handshake_begin(struct handshake *handshake, uint32_t target, uint32_t user, uint32_t generation, int64_t now_ns);
 /* Notes the time since the end of the phase before. */
 void handshake_finish_phase(struct handshake *handshake, struct tally *tally, enum tally_phase phase, int64_t now_ns);
 /* Everything that the settings say about a session, the fd included. 0, or -1 (ask ssh_get_error). */
-int handshake_set_options(const struct settings *settings, uint32_t target, int fd, ssh_session session);
+int handshake_set_options(const struct settings *settings, const struct handshake *handshake, int fd,
+                          ssh_session session);
 
 /* As far as it goes now; HANDSHAKE_GOES_ON when every channel stands. */
 enum handshake_verdict handshake_to_channels(struct handshake *handshake, const struct handshake_shared *shared,

@@ -1,6 +1,6 @@
 #include "load/connection/heard.h"
 
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,9 +8,10 @@ int login_prepare(struct login_material *material, const struct settings *settin
 {
     const struct string_list *files = &settings->options.identity;
     *material = (struct login_material){.settings = settings};
+    material->user_keys = calloc(settings->user_count + 1, sizeof *material->user_keys);
     material->keys = calloc(files->count + 1, sizeof *material->keys);
     material->accepted = calloc(settings->target_count + 1, sizeof *material->accepted);
-    if (material->keys == NULL || material->accepted == NULL) {
+    if (material->keys == NULL || material->accepted == NULL || material->user_keys == NULL) {
         (void)snprintf(error, error_size, "out of memory");
         return -1;
     }
@@ -24,6 +25,16 @@ int login_prepare(struct login_material *material, const struct settings *settin
         }
         material->key_count++;
     }
+    for (size_t i = 0; i < settings->user_count; i++) {
+        const struct load_user *user = &settings->users[i];
+        if (user->identity != NULL &&
+            ssh_pki_import_privkey_file(user->identity, NULL, NULL, NULL, &material->user_keys[i]) != SSH_OK) {
+            (void)snprintf(error, error_size,
+                           "--users: %s of user %s cannot be read as a private key without passphrase", user->identity,
+                           user->name);
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -32,12 +43,16 @@ void login_release(struct login_material *material)
     for (size_t i = 0; i < material->key_count; i++) {
         ssh_key_free(material->keys[i]);
     }
+    for (size_t i = 0; material->user_keys != NULL && i < material->settings->user_count; i++) {
+        ssh_key_free(material->user_keys[i]);
+    }
     if (material->accepted != NULL) {
         for (size_t i = 0; i < material->settings->target_count; i++) {
             ssh_key_free(material->accepted[i]);
         }
     }
     free(material->keys);
+    free(material->user_keys);
     free(material->accepted);
     *material = (struct login_material){0};
 }
@@ -71,24 +86,51 @@ static int ask_for_service(ssh_session session)
     return rc == SSH_OK ? SSH_AUTH_SUCCESS : rc == SSH_AGAIN ? SSH_AUTH_AGAIN : SSH_AUTH_ERROR;
 }
 
+/* What this session's user has of its own, else what all have; NULL: neither. */
+static const char *password_of(const struct login_material *material, const struct login_state *state)
+{
+    const struct settings *settings = material->settings;
+    const char *own = settings->user_count > 0 ? settings->users[state->user].password : NULL;
+    return own != NULL ? own : settings->password;
+}
+
+static ssh_key key_of(const struct login_material *material, const struct login_state *state)
+{
+    ssh_key own = material->settings->user_count > 0 ? material->user_keys[state->user] : NULL;
+    return own != NULL ? own : state->key < material->key_count ? material->keys[state->key] : NULL;
+}
+
+static bool has_more_keys(const struct login_material *material, const struct login_state *state)
+{
+    bool own = material->settings->user_count > 0 && material->user_keys[state->user] != NULL;
+    return !own && (size_t)state->key + 1 < material->key_count;
+}
+
 static int try_method(const struct login_material *material, struct login_state *state, ssh_session session)
 {
     const struct settings *settings = material->settings;
+    enum auth_method method = settings->auth[state->method];
+    const char *password = password_of(material, state);
+    ssh_key key = key_of(material, state);
+    if ((method == AUTH_PUBLICKEY && key == NULL) ||
+        ((method == AUTH_PASSWORD || method == AUTH_KEYBOARD) && password == NULL)) {
+        return SSH_AUTH_DENIED; /* others have it */
+    }
     int asked = ask_for_service(session);
     if (asked != SSH_AUTH_SUCCESS) {
         return asked;
     }
-    switch (settings->auth[state->method]) {
+    switch (method) {
     case AUTH_NONE:
         return ssh_userauth_none(session, NULL);
     case AUTH_PUBLICKEY:
-        return ssh_userauth_publickey(session, NULL, material->keys[state->key]);
+        return ssh_userauth_publickey(session, NULL, key);
     case AUTH_AGENT:
         return ssh_userauth_agent(session, NULL);
     case AUTH_PASSWORD:
-        return ssh_userauth_password(session, NULL, settings->password);
+        return ssh_userauth_password(session, NULL, password);
     case AUTH_KEYBOARD:
-        return keyboard_interactive(state, session, settings->password);
+        return keyboard_interactive(state, session, password);
     }
     return SSH_AUTH_ERROR;
 }
@@ -101,8 +143,8 @@ int login_step(const struct login_material *material, struct login_state *state,
         if (rc != SSH_AUTH_DENIED && rc != SSH_AUTH_PARTIAL) {
             return rc;
         }
-        bool more_keys = rc == SSH_AUTH_DENIED && settings->auth[state->method] == AUTH_PUBLICKEY &&
-                         (size_t)state->key + 1 < material->key_count;
+        bool more_keys =
+            rc == SSH_AUTH_DENIED && settings->auth[state->method] == AUTH_PUBLICKEY && has_more_keys(material, state);
         if (more_keys) {
             state->key++;
         } else {

@@ -18,14 +18,16 @@ struct login_material {
     const struct settings *settings;
     ssh_key *keys; /* [options.identity.count] */
     size_t key_count;
-    ssh_key *accepted; /* [settings->target_count]: the host key that was found good, or NULL */
+    ssh_key *user_keys; /* [settings->user_count]: NULL for one who has a password */
+    ssh_key *accepted;  /* [settings->target_count]: the host key that was found good, or NULL */
 };
 
-/* Where one session stands; zero is the start. */
+/* Where one session stands; but for its user zero is the start. */
 struct login_state {
+    uint32_t user;        /* index into settings->users, where there are any */
     unsigned char method; /* index into settings->auth */
-    unsigned char key;
-    bool asked; /* keyboard-interactive: the server has asked at least once */
+    unsigned char key;    /* index into what there is: the user's own, else those of --identity */
+    bool asked;           /* keyboard-interactive: the server has asked at least once */
 };
 
 /* Reads the keys. Returns 0, or -1 with a sentence that names the file. */

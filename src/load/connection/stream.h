@@ -11,8 +11,8 @@
 #define LOAD_CONNECTION_STREAM_H
 
 #include "load/connection/heard.h"
-#include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/tally/tally.h"
 #include "sshecho/clock.h"
 #include "sshecho/pump.h"
 
@@ -48,6 +48,7 @@ struct stream {
     ssh_channel handle; /* belongs to the session; NULL when there is none */
     struct stream_shared *shared;
     struct pump *pump;
+    struct target_count *target; /* where there are several */
     struct ssh_channel_callbacks_struct callbacks;
     uint64_t number; /* among all channels of the whole run */
     uint64_t seed;   /* of the content; changes with each connection */

@@ -16,10 +16,25 @@ void stream_count_bytes(struct stream *stream, int64_t now_ns, uint64_t bytes)
     if (in_measure(stream->shared, now_ns)) {
         tally->bytes += bytes;
         stream->measured_bytes += bytes;
+        if (stream->target != NULL) {
+            stream->target->bytes += bytes;
+        }
     }
     struct tally_second *second = tally_second_at(tally, (now_ns - stream->shared->measure_from_ns) / NS_PER_US);
     if (second != NULL) {
         second->bytes += bytes;
+    }
+}
+
+static void count_for_target(struct stream *stream, const struct stream_message *message, int64_t now_ns)
+{
+    struct target_count *target = stream->target;
+    target->echoes += in_measure(stream->shared, now_ns) ? 1 : 0;
+    if (message->measured) {
+        target->ok += stream->shared->messages_are_operations ? 1 : 0;
+        if (!stream->one_way) {
+            histogram_record(&target->latency, (now_ns - message->due_ns) / NS_PER_US);
+        }
     }
 }
 
@@ -31,6 +46,9 @@ void stream_complete(struct stream *stream, const struct stream_message *message
         return;
     }
     stream->completed++;
+    if (stream->target != NULL) {
+        count_for_target(stream, message, now_ns);
+    }
     struct tally *tally = stream->shared->tally;
     const struct settings *settings = stream->shared->settings;
     int64_t latency_us = (now_ns - message->due_ns) / NS_PER_US;

@@ -8,7 +8,7 @@
 #define LOAD_CONNECTION_STREAMS_H
 
 #include "load/connection/stream.h"
-#include "load/result/fault.h"
+#include "load/tally/fault.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #ifndef LOAD_DRIVE_PRESSURE_H
 #define LOAD_DRIVE_PRESSURE_H
 
-#include "load/result/tally.h"
+#include "load/tally/tally.h"
 
 #include <ev.h>
 #include <stdbool.h>

@@ -172,6 +172,12 @@ static void gather(struct run *run, struct result *result)
     mono_time end = mono_now();
     int64_t measured_ns = 0;
     int64_t from_ns = 0, to_ns = 0;
+    const struct by_target *first = &run->workers[0].tally.by_target; /* what the sum is to have, all at 0 */
+    if (by_target_init(&result->tally.by_target, first->count) == 0) {
+        for (size_t i = 0; i < result->tally.by_target.count; i++) {
+            memcpy(result->tally.by_target.items[i].name, first->items[i].name, sizeof first->items[i].name);
+        }
+    }
     for (unsigned i = 0; i < run->started; i++) {
         const struct stream_shared *times = &run->workers[i].traffic.shared.streams;
         int64_t ns = times->measure_to_ns - times->measure_from_ns;

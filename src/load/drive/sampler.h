@@ -8,7 +8,7 @@
 #ifndef LOAD_DRIVE_SAMPLER_H
 #define LOAD_DRIVE_SAMPLER_H
 
-#include "load/result/tally.h"
+#include "load/tally/tally.h"
 #include "load/timeline/timeline.h"
 
 #include <ev.h>

@@ -157,6 +157,19 @@ static void restart_after(struct traffic *traffic, struct client *client, uint64
     ev_timer_start(traffic->shared.loop, &client->restart);
 }
 
+static void count_for_target(struct traffic *traffic, const struct client *client)
+{
+    const struct stream_shared *times = &traffic->shared.streams;
+    struct target_count *target = by_target_at(&traffic->shared.tally->by_target, client->handshake.target);
+    if (target != NULL) {
+        target->echoes += client->up_ns >= times->measure_from_ns && client->up_ns < times->measure_to_ns ? 1 : 0;
+        target->ok += client->counted ? 1 : 0;
+        if (client->counted) {
+            histogram_record(&target->latency, (client->up_ns - client->due_ns) / NS_PER_US);
+        }
+    }
+}
+
 static void connection_succeeded(struct traffic *traffic, struct client *client)
 {
     int64_t now_ns = client->up_ns;
@@ -175,6 +188,7 @@ static void connection_succeeded(struct traffic *traffic, struct client *client)
     }
     tally_live_add(&tally->live.echoes, 1);
     tally_live_add(&tally->live.latency_sum_us, (uint64_t)((now_ns - client->due_ns) / NS_PER_US));
+    count_for_target(traffic, client);
     client->counted = false;
     client_close(client);
     traffic_check_count(traffic);

@@ -53,6 +53,14 @@ int traffic_init(struct traffic *traffic, const struct settings *settings, unsig
         (void)snprintf(error, error_size, "no timer to be had from the system");
         return -1;
     }
+    if (by_target_init(&tally->by_target, settings->target_count) != 0) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -1;
+    }
+    for (size_t i = 0; i < tally->by_target.count; i++) {
+        (void)snprintf(tally->by_target.items[i].name, sizeof tally->by_target.items[i].name, "%s",
+                       settings->targets[i].text);
+    }
     if (login_prepare(&traffic->shared.login, settings, error, error_size) != 0) {
         return -1;
     }

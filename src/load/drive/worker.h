@@ -13,8 +13,8 @@
 #include "load/drive/sampler.h"
 #include "load/drive/slots.h"
 #include "load/drive/traffic.h"
-#include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/tally/tally.h"
 
 #include <ev.h>
 #include <pthread.h>

@@ -3,8 +3,8 @@
 #include "load/pictures/page_internal.h"
 #include "load/pictures/picture_options.h"
 #include "load/pictures/pictures.h"
-#include "load/result/printable.h"
 #include "load/result/verdict.h"
+#include "load/tally/printable.h"
 #include "load/tools/tools.h"
 
 #include <errno.h>

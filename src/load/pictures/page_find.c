@@ -1,7 +1,7 @@
 /* Inside the room of pictures.h: what `sshload report` makes of the answer of a find. The file may be anybody's. */
 #include "load/pictures/chart.h"
 #include "load/pictures/page_internal.h"
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 #include "sshecho/units.h"
 
 #include <math.h>

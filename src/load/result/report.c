@@ -1,9 +1,10 @@
 #include "load/result/report.h"
 #include "load/result/result_server.h"
+#include "load/result/result_targets.h"
 
 #include "load/result/percentiles.h"
-#include "load/result/printable.h"
 #include "load/result/verdict.h"
+#include "load/tally/printable.h"
 #include "sshecho/units.h"
 
 #include <errno.h>
@@ -243,6 +244,7 @@ void report_print(const struct result *result, FILE *out)
     print_parts(result, out);
     print_counts(result, out);
     print_latencies(result, out);
+    result_targets_print(result, out);
     (void)fprintf(out, "\nErrors       %s\n", GROUPED(result_errors(result)));
     for (int i = 0; i < FAULT_COUNT; i++) {
         if (t->faults.counts[i] > 0) {

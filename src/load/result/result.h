@@ -8,8 +8,8 @@
 #define LOAD_RESULT_RESULT_H
 
 #include "load/result/server_use.h"
-#include "load/result/tally.h"
 #include "load/settings.h"
+#include "load/tally/tally.h"
 #include "load/timeline/timeline.h"
 
 #include <jansson.h>

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "load/result/tally.h"
+#include "load/tally/tally.h"
 
 /* In the order of enum tally_histogram and of enum tally_phase. */
 extern const char *const result_histogram_names[HISTOGRAM_COUNT];

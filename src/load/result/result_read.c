@@ -1,12 +1,13 @@
 /* Inside the room of result.h: reading a result file; everything in it is checked. */
 #include "load/result/result.h"
 #include "load/result/result_server.h"
+#include "load/result/result_targets.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "load/result/printable.h"
 #include "load/result/result_format.h"
+#include "load/tally/printable.h"
 
 struct reader {
     char *error;
@@ -249,6 +250,9 @@ static void read_rest(struct reader *reader, json_t *document, struct result *re
     char why[64];
     if (intervals != NULL && timeline_from_json(&result->timeline, intervals, why, sizeof why) != 0) {
         complain(reader, "intervals", why);
+    }
+    if (result_targets_read(&result->tally.by_target, json_object_get(document, "targets")) != 0) {
+        complain(reader, "targets", "are not what sshload writes");
     }
     if (server_use_read(&result->server, json_object_get(document, "server")) != 0) {
         complain(reader, "server", "is not what sshload writes");

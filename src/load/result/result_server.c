@@ -1,6 +1,6 @@
 #include "load/result/result_server.h"
 
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 
 #include <math.h>
 #include <string.h>

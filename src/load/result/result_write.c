@@ -1,6 +1,7 @@
 /* Inside the room of result.h: writing a result file. */
 #include "load/result/result.h"
 #include "load/result/result_server.h"
+#include "load/result/result_targets.h"
 
 #include <errno.h>
 #include <math.h>
@@ -213,6 +214,10 @@ json_t *result_to_json(const struct result *result)
     rc |= json_object_set_new(document, "generator", generator_json(result));
     rc |= json_object_set_new(document, "negotiated", negotiated_json(&tally->negotiated));
     rc |= json_object_set_new(document, "series", series_json(tally));
+    json_t *targets = result_targets_json(result);
+    if (targets != NULL) {
+        rc |= json_object_set_new(document, "targets", targets);
+    }
     json_t *server = server_use_json(result);
     if (server != NULL) {
         rc |= json_object_set_new(document, "server", server);

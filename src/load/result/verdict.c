@@ -1,6 +1,6 @@
 #include "load/result/verdict.h"
 
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,11 +5,12 @@
  * merged. An operation is a message (ping, stream), a connection (connect) or a session (hold). Of the operations that
  * were due within the measured time, started = ok + failed + timed_out + unfinished.
  */
-#ifndef LOAD_RESULT_TALLY_H
-#define LOAD_RESULT_TALLY_H
+#ifndef LOAD_TALLY_TALLY_H
+#define LOAD_TALLY_TALLY_H
 
 #include "load/plan/rate.h"
-#include "load/result/fault.h"
+#include "load/tally/by_target.h"
+#include "load/tally/fault.h"
 #include "sshecho/clock.h"
 #include "sshecho/histogram.h"
 
@@ -114,6 +115,7 @@ struct tally {
     struct fault_log faults;
     struct tally_negotiated negotiated;
     struct histogram *histograms; /* [HISTOGRAM_COUNT] */
+    struct by_target by_target;
     struct tally_second *seconds;
     size_t second_count, second_capacity;
 

@@ -3,8 +3,8 @@
  *
  * What a server says, or what stands in a file, must not move a terminal's cursor, hide text or end a line. Pure.
  */
-#ifndef LOAD_RESULT_PRINTABLE_H
-#define LOAD_RESULT_PRINTABLE_H
+#ifndef LOAD_TALLY_PRINTABLE_H
+#define LOAD_TALLY_PRINTABLE_H
 
 #include <stddef.h>
 

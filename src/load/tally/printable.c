@@ -1,4 +1,4 @@
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * The classes that errors are counted in, and how a failure as libssh or the kernel words it maps to one. Pure; a
  * fault_log belongs to its owner (one per thread, merged at the end).
  */
-#ifndef LOAD_RESULT_FAULT_H
-#define LOAD_RESULT_FAULT_H
+#ifndef LOAD_TALLY_FAULT_H
+#define LOAD_TALLY_FAULT_H
 
 #include <stdbool.h>
 #include <stddef.h>

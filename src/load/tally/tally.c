@@ -1,6 +1,6 @@
-#include "load/result/tally.h"
+#include "load/tally/tally.h"
 
-#include "load/result/printable.h"
+#include "load/tally/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@ void tally_free(struct tally *tally)
 {
     free(tally->histograms);
     free(tally->seconds);
+    by_target_free(&tally->by_target);
     tally->histograms = NULL;
     tally->seconds = NULL;
     tally->second_count = tally->second_capacity = 0;
@@ -162,6 +163,9 @@ int tally_merge(struct tally *into, const struct tally *from)
     }
     for (int i = 0; i < HISTOGRAM_COUNT; i++) {
         histogram_merge(&into->histograms[i], &from->histograms[i]);
+    }
+    if (by_target_merge(&into->by_target, &from->by_target) != 0) {
+        return -1;
     }
     if (from->second_count > 0 && !reach_second(into, from->second_count - 1)) {
         return -1;

@@ -1,4 +1,4 @@
-#include "load/result/fault.h"
+#include "load/tally/fault.h"
 
 #include <errno.h>
 #include <stdio.h>
