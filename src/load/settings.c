@@ -87,6 +87,9 @@ static int check_combinations(const struct settings *settings, struct option_err
     if ((o->server_metrics != NULL) + (o->server_cgroup != NULL) + (o->server_pid > 0) > 1) {
         return settings_fail(error, "sshload", "--server-metrics, --server-pid and --server-cgroup exclude each other");
     }
+    if (o->live && !isatty(STDERR_FILENO)) {
+        return settings_fail(error, "--live", "needs a terminal on stderr");
+    }
     if (o->count > 0 && o->mode == MODE_HOLD) {
         return settings_fail(error, "--count", "hold mode runs for a time; use --duration");
     }
@@ -178,7 +181,8 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     if (o->start_at != NULL && !plan_parse_instant(o->start_at, &settings->start_at_us)) {
         return settings_fail(error, "--start-at", "allowed: 2026-11-20T23:07:54Z, or seconds since 1970");
     }
-    if (o->json != NULL || o->hlog != NULL || o->csv != NULL || o->interval_us > 0) {
+    if (o->json != NULL || o->hlog != NULL || o->csv != NULL || o->interval_us > 0 || o->live ||
+        o->metrics_listen != NULL) {
         settings->timeline_us = o->interval_us > 0 ? (int64_t)o->interval_us : TIMELINE_LENGTH_US_DEFAULT;
     }
     if (settings_take_users(settings, error) != 0) {

@@ -52,7 +52,8 @@ struct load_options {
     uint64_t connect_timeout_us, handshake_timeout_us, timeout_us, drain_timeout_us;
 
     uint64_t interval_us;
-    bool progress, quiet;
+    bool progress, live, quiet;
+    char *metrics_listen;
     char *json, *hdr, *hlog, *csv, *label, *percentiles;
     uint64_t repeat;
     struct string_list fail_if;

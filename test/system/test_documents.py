@@ -77,6 +77,7 @@ SHRUNK = [
     (re.compile(r"-n 10\b"), "-n 2"),
     (re.compile(r"--repeat 10\b"), "--repeat 2"),
     (re.compile(r"^sshload (?=-m (connect|stream|hold)|--users)"), "sshload -d 200ms "),
+    (re.compile(r"--live "), ""),  # needs a terminal: test_sshload_live.py has one
     (re.compile(r"--users FILE\b"), "--users users"),
     (re.compile(r"\b(HOST(_[AB])?|server\.example)\b"), documents.SERVER),
 ]

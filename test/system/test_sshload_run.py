@@ -17,6 +17,7 @@ MIXED = """
 # ping beside stream beside connect: the load that servers die of
 target {target}
 duration 1500ms
+fail-if sustained < 0
 warmup = 200ms
 
 group terminals

@@ -60,7 +60,7 @@ void client_fail(struct client *client, enum fault fault, const char *what)
     if (counts != NULL) {
         counts->errors++;
     }
-    tally_live_add(&tally->live.errors, 1);
+    tally_live_fault(tally, fault, 1);
     struct tally_second *second =
         tally_second_at(tally, (mono_now().ns - client->shared->streams.measure_from_ns) / NS_PER_US);
     if (second != NULL) {

@@ -1,9 +1,11 @@
 #include "load/drive/run.h"
 
 #include "load/drive/intervals.h"
-#include "load/drive/progress.h"
 #include "load/drive/worker.h"
 #include "load/plan/schedule.h"
+#include "load/watch/exporter.h"
+#include "load/watch/live.h"
+#include "load/watch/progress.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +22,10 @@ struct run {
     struct ev_loop *loop;
     ev_signal interrupt, terminate;
     ev_timer start_timer;
+    struct watched watched;
     struct progress progress;
+    struct live live;
+    struct exporter *exporter;
     struct intervals intervals;
     struct observer *observer;
     unsigned signals;
@@ -96,6 +101,8 @@ static void on_whole_interval(struct interval *interval, uint64_t index, void *d
 {
     struct run *run = data;
     progress_interval(&run->progress, interval, index);
+    live_interval(&run->live, interval);
+    exporter_interval(run->exporter, interval);
 }
 
 static void on_sampled(struct ev_loop *loop, ev_async *async, int revents)
@@ -112,6 +119,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
     (void)revents;
     struct run *run = watcher->data;
     if (++run->signals > 1) {
+        live_clear(&run->live);
         _exit(128 + watcher->signum); /* asked twice: now */
     }
     ev_timer_stop(run->loop, &run->start_timer);
@@ -234,6 +242,38 @@ static int start_workers(struct run *run, char *error, size_t error_size)
     return 0;
 }
 
+/* Whoever looks on: the server's side, the terminal, Prometheus. */
+static int start_watching(struct run *run, char *error, size_t error_size)
+{
+    struct observed observed = run_observed(run->settings);
+    unsigned threads = run->settings->threads;
+    run->watched = (struct watched){.settings = run->settings,
+                                    .tallies = calloc(threads, sizeof *run->watched.tallies),
+                                    .threads = threads,
+                                    .gate_ns = &run->control.gate_ns,
+                                    .started = mono_now()};
+    if (run->watched.tallies == NULL || live_start(&run->live, &run->watched, run->loop) != 0) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -1;
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        run->watched.tallies[i] = &run->workers[i].tally;
+    }
+    progress_start(&run->progress, &run->watched, run->loop);
+    return exporter_start(&run->exporter, &run->watched, error, error_size) != 0
+               ? -1
+               : observer_start(&observed, &run->observer, error, error_size);
+}
+
+static void stop_watching(struct run *run)
+{
+    progress_stop(&run->progress);
+    live_stop(&run->live);
+    exporter_stop(run->exporter);
+    observer_stop(run->observer);
+    free(run->watched.tallies);
+}
+
 int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size)
 {
     struct run run = {.settings = settings};
@@ -247,8 +287,8 @@ int run_load(const struct settings *settings, struct result *result, char *error
         free(run.workers);
         return -1;
     }
-    struct observed observed = run_observed(settings);
-    if (observer_start(&observed, &run.observer, error, error_size) != 0) {
+    if (start_watching(&run, error, error_size) != 0) {
+        stop_watching(&run);
         intervals_free(&run.intervals);
         slots_destroy(&run.control.slots);
         free(run.workers);
@@ -257,7 +297,6 @@ int run_load(const struct settings *settings, struct result *result, char *error
     run.control.loop = run.loop;
     run.began = mono_now();
     watch(&run);
-    progress_start(&run.progress, settings, &run.control, run.workers, run.loop);
     int rc = start_workers(&run, error, error_size);
     if (run.started > 0) {
         ev_run(run.loop, 0);
@@ -266,8 +305,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
         load_worker_join(&run.workers[i]);
     }
     intervals_collect(&run.intervals);
-    progress_stop(&run.progress);
-    observer_stop(run.observer);
+    stop_watching(&run);
     if (rc == 0) {
         gather(&run, result);
     }

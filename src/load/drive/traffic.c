@@ -354,7 +354,7 @@ void traffic_end(struct traffic *traffic, bool stopped)
     tally->started += missing;
     tally->failed += missing;
     fault_note(&tally->faults, FAULT_NOT_ISSUED, missing, "work was left when the measurement ended");
-    tally_live_add(&tally->live.errors, missing);
+    tally_live_fault(tally, FAULT_NOT_ISSUED, missing);
 }
 
 void traffic_look(struct traffic *traffic, int64_t now_ns)

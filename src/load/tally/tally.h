@@ -60,6 +60,7 @@ struct tally_live {
     _Atomic uint64_t echoes;
     _Atomic uint64_t bytes;
     _Atomic uint64_t errors;
+    _Atomic uint64_t faults[FAULT_COUNT]; /* the same by class */
     _Atomic uint64_t latency_sum_us;
 };
 
@@ -188,6 +189,14 @@ static inline void tally_note_trend(struct tally *tally, const struct plan_rate 
 static inline void tally_live_add(_Atomic uint64_t *counter, uint64_t value)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+static inline void tally_live_fault(struct tally *tally, enum fault fault, uint64_t times)
+{
+    tally_live_add(&tally->live.errors, times);
+    if (times > 0 && fault < FAULT_COUNT) {
+        tally_live_add(&tally->live.faults[fault], times);
+    }
 }
 
 #endif

@@ -39,9 +39,11 @@ const struct option_table compare_option_table = {
 
 /* How a run was written down and logged in is no part of what it did. */
 static const char *const told_apart_options[] = {
-    "json",       "hdr",           "label",          "interval",   "progress",      "quiet",    "fail-if",  "log-level",
-    "log-format", "password-file", "password-env",   "identity",   "known-hosts",   "host-key", "start-at", "hlog",
-    "csv",        "percentiles",   "server-metrics", "server-pid", "server-cgroup", NULL};
+    "json",           "hdr",        "label",         "interval",   "progress",
+    "quiet",          "fail-if",    "log-level",     "log-format", "password-file",
+    "password-env",   "identity",   "known-hosts",   "host-key",   "start-at",
+    "hlog",           "csv",        "percentiles",   "live",       "metrics-listen",
+    "server-metrics", "server-pid", "server-cgroup", NULL};
 
 bool compare_parse_tolerance(const char *text, double *out)
 {

@@ -35,11 +35,34 @@ const struct option_table merge_option_table = {
 };
 
 /* Options that may differ between the parts of one run: they say where and how a part ran, not what it did. */
-static const char *const local_options[] = {
-    "shard",         "start-at",       "json",       "hdr",           "hlog",    "csv",       "label",
-    "interval",      "progress",       "quiet",      "bind",          "fail-if", "log-level", "log-format",
-    "password-file", "password-env",   "identity",   "known-hosts",   "threads", "batching",  "crypto-shortcuts",
-    "percentiles",   "server-metrics", "server-pid", "server-cgroup", NULL};
+static const char *const local_options[] = {"shard",
+                                            "start-at",
+                                            "json",
+                                            "hdr",
+                                            "hlog",
+                                            "csv",
+                                            "label",
+                                            "interval",
+                                            "progress",
+                                            "quiet",
+                                            "bind",
+                                            "fail-if",
+                                            "log-level",
+                                            "log-format",
+                                            "password-file",
+                                            "password-env",
+                                            "identity",
+                                            "known-hosts",
+                                            "threads",
+                                            "batching",
+                                            "crypto-shortcuts",
+                                            "percentiles",
+                                            "live",
+                                            "metrics-listen",
+                                            "server-metrics",
+                                            "server-pid",
+                                            "server-cgroup",
+                                            NULL};
 
 static bool is_apart(const char *name, const char *const *entry)
 {

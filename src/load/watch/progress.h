@@ -5,32 +5,28 @@
  * the measurement a line comes from the live counters, in it from the intervals, so that lines and files say the same.
  * Owns its timer and the figures of the last line; reads the workers' counters only.
  */
-#ifndef LOAD_DRIVE_PROGRESS_H
-#define LOAD_DRIVE_PROGRESS_H
+#ifndef LOAD_WATCH_PROGRESS_H
+#define LOAD_WATCH_PROGRESS_H
 
-#include "load/drive/worker.h"
-#include "load/settings.h"
 #include "load/timeline/timeline.h"
+#include "load/watch/watched.h"
 
 #include <ev.h>
 #include <stdio.h>
 
 struct progress {
-    const struct settings *settings;
-    const struct load_worker *workers;
-    const struct load_control *control;
+    const struct watched *watched;
     struct ev_loop *loop;
     ev_timer timer;
-    mono_time started, last;
-    uint64_t echoes, bytes, handshakes, latency_sum_us; /* as last seen */
-    struct histogram *scratch;                          /* owned */
+    mono_time last;
+    struct watched_counts before; /* as last seen */
+    struct histogram *scratch;    /* owned */
     FILE *out;
     bool on_terminal; /* one line on stderr, over and over */
     bool active;
 };
 
-void progress_start(struct progress *progress, const struct settings *settings, const struct load_control *control,
-                    const struct load_worker *workers, struct ev_loop *loop);
+void progress_start(struct progress *progress, const struct watched *watched, struct ev_loop *loop);
 /* An interval of the measurement is over. */
 void progress_interval(struct progress *progress, const struct interval *interval, uint64_t index);
 void progress_stop(struct progress *progress);

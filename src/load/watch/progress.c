@@ -1,4 +1,4 @@
-#include "load/drive/progress.h"
+#include "load/watch/progress.h"
 
 #include "sshecho/units.h"
 
@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static uint64_t live(const _Atomic uint64_t *counter)
-{
-    return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
-}
 
 struct line {
     double at_s, seconds;
@@ -46,50 +41,25 @@ static void print_line(const struct progress *p, const struct line *l)
     (void)fflush(p->out);
 }
 
-/* When the measurement begins; 0: not known yet. */
-static int64_t measure_from_ns(const struct progress *p)
-{
-    int64_t gate_ns = atomic_load((_Atomic int64_t *)&p->control->gate_ns);
-    return gate_ns == 0 ? 0 : gate_ns + (int64_t)p->settings->options.warmup_us * NS_PER_US;
-}
-
-static uint64_t errors_so_far(const struct progress *p)
-{
-    uint64_t errors = 0;
-    for (unsigned i = 0; i < p->settings->threads; i++) {
-        errors += live(&p->workers[i].tally.live.errors);
-    }
-    return errors;
-}
-
 static void show(struct progress *p)
 {
-    uint64_t latency_us = 0, echoes = 0, bytes = 0, handshakes = 0;
-    struct line line = {.mean_us = -1.0};
-    for (unsigned i = 0; i < p->settings->threads; i++) {
-        const struct tally_live *l = &p->workers[i].tally.live;
-        line.sessions += live(&l->sessions_up);
-        echoes += live(&l->echoes);
-        bytes += live(&l->bytes);
-        handshakes += live(&l->handshakes);
-        latency_us += live(&l->latency_sum_us);
-    }
+    struct watched_counts now_counts;
     mono_time now = mono_now();
-    line.at_s = mono_s_between(p->started, now);
-    line.errors = errors_so_far(p);
-    line.seconds = mono_s_between(p->last, now);
-    line.echoes = echoes - p->echoes;
-    line.bytes = bytes - p->bytes;
-    line.handshakes = handshakes - p->handshakes;
+    watched_count(p->watched, &now_counts);
+    struct line line = {.at_s = mono_s_between(p->watched->started, now),
+                        .seconds = mono_s_between(p->last, now),
+                        .phase = watched_measure_from_ns(p->watched) == 0 ? "ramp" : "load",
+                        .sessions = now_counts.sessions,
+                        .handshakes = now_counts.handshakes - p->before.handshakes,
+                        .echoes = now_counts.echoes - p->before.echoes,
+                        .bytes = now_counts.bytes - p->before.bytes,
+                        .errors = now_counts.errors,
+                        .mean_us = -1.0};
     if (line.echoes > 0) {
-        line.mean_us = (double)(latency_us - p->latency_sum_us) / (double)line.echoes;
+        line.mean_us = (double)(now_counts.latency_sum_us - p->before.latency_sum_us) / (double)line.echoes;
     }
-    line.phase = measure_from_ns(p) == 0 ? "ramp" : "load";
     print_line(p, &line);
-    p->echoes = echoes;
-    p->bytes = bytes;
-    p->handshakes = handshakes;
-    p->latency_sum_us = latency_us;
+    p->before = now_counts;
     p->last = now;
 }
 
@@ -98,17 +68,21 @@ void progress_interval(struct progress *p, const struct interval *interval, uint
     if (!p->active || p->on_terminal) {
         return;
     }
+    struct watched_counts now_counts;
+    const struct settings *settings = p->watched->settings;
+    watched_count(p->watched, &now_counts);
     interval_unpack(interval, p->scratch);
-    int64_t end_us = (int64_t)(index + 1) * p->settings->timeline_us;
+    int64_t end_us = (int64_t)(index + 1) * settings->timeline_us;
     struct line line = {
-        .at_s = (double)(measure_from_ns(p) - p->started.ns) / (double)NS_PER_S + (double)end_us / 1e6,
-        .seconds = (double)(interval->covered_us > 0 ? interval->covered_us : p->settings->timeline_us) / 1e6,
+        .at_s = (double)(watched_measure_from_ns(p->watched) - p->watched->started.ns) / (double)NS_PER_S +
+                (double)end_us / 1e6,
+        .seconds = (double)(interval->covered_us > 0 ? interval->covered_us : settings->timeline_us) / 1e6,
         .phase = "load",
         .sessions = interval->sessions,
         .handshakes = interval->handshakes,
         .echoes = interval->echoes,
         .bytes = interval->bytes,
-        .errors = errors_so_far(p),
+        .errors = now_counts.errors,
         .mean_us = p->scratch->total > 0 ? histogram_mean(p->scratch) : -1.0,
         .h = p->scratch,
     };
@@ -120,21 +94,19 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct progress *p = timer->data;
-    int64_t from_ns = measure_from_ns(p);
+    int64_t from_ns = watched_measure_from_ns(p->watched);
     if (p->on_terminal || from_ns == 0 || mono_now().ns < from_ns) {
         show(p);
     }
 }
 
-void progress_start(struct progress *progress, const struct settings *settings, const struct load_control *control,
-                    const struct load_worker *workers, struct ev_loop *loop)
+void progress_start(struct progress *progress, const struct watched *watched, struct ev_loop *loop)
 {
-    const struct load_options *o = &settings->options;
-    *progress = (struct progress){.settings = settings, .workers = workers, .control = control, .loop = loop};
-    progress->started = progress->last = mono_now();
+    const struct load_options *o = &watched->settings->options;
+    *progress = (struct progress){.watched = watched, .loop = loop, .last = mono_now()};
     progress->on_terminal = o->interval_us == 0;
     progress->out = progress->on_terminal || (o->json != NULL && strcmp(o->json, "-") == 0) ? stderr : stdout;
-    progress->active = o->interval_us > 0 || (o->progress && !o->quiet && isatty(STDERR_FILENO));
+    progress->active = !o->live && (o->interval_us > 0 || (o->progress && !o->quiet && isatty(STDERR_FILENO)));
     progress->scratch = progress->active ? malloc(sizeof *progress->scratch) : NULL;
     progress->active = progress->scratch != NULL;
     if (progress->active) {

@@ -1,0 +1,256 @@
+"""What is seen of a run while it goes on: the view on a terminal, the page for Prometheus, the dashboard over it."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import termios
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+import harness
+from sshload_helpers import finish_load, listener, run_tool, start_load, target_of
+
+DASHBOARD = harness.ROOT / "conf/deploy/grafana/sshecho.json"
+
+
+class Screen:
+    """As much of a terminal as the view needs."""
+
+    def __init__(self):
+        self.rows, self.row, self.column = [""], 0, 0
+
+    def feed(self, text):
+        for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|[^\x1b]", text):
+            code = re.match(r"\x1b\[(\d*)([A-Z])$", part)
+            if part == "\r":
+                self.column = 0
+            elif part == "\n":
+                self.row += 1
+                self.rows += [""] * (self.row + 1 - len(self.rows))
+            elif code is None:
+                row = self.rows[self.row].ljust(self.column)
+                self.rows[self.row] = row[: self.column] + part + row[self.column + 1 :]
+                self.column += 1
+            elif code[2] == "A":
+                self.row -= int(code[1] or 1)
+                assert self.row >= 0
+            elif code[2] == "K":
+                self.rows[self.row] = self.rows[self.row][: self.column]
+            elif code[2] == "J":
+                self.rows[self.row] = self.rows[self.row][: self.column]
+                del self.rows[self.row + 1 :]
+            else:
+                raise AssertionError(f"{part!r} is more than the view needs")
+        return self
+
+    @property
+    def shown(self):
+        return "\n".join(self.rows).strip()
+
+
+class Viewed:
+    """sshload --live on a pseudo-terminal of its own, which is also its controlling one."""
+
+    def __init__(self, *words, columns=80):
+        self.text, self.status = "", None
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            try:
+                os.execv(str(harness.SSHLOAD), ["sshload", "--live", *map(str, words)])
+            finally:
+                os._exit(127)
+        termios.tcsetwinsize(self.fd, (24, columns))
+        self.modes = termios.tcgetattr(self.fd)
+
+    def read(self):
+        with contextlib.suppress(OSError):  # how a terminal whose other side is closed reads
+            if select.select([self.fd], [], [], 0.05)[0]:
+                data = os.read(self.fd, 65536).decode()
+                self.text += data
+                return bool(data)
+        return False
+
+    def until(self, pattern, timeout=20):
+        end = time.monotonic() + timeout
+        while not re.search(pattern, self.text):
+            assert time.monotonic() < end, f"no {pattern} in {self.text!r}"
+            self.read()
+
+    def finish(self, timeout=30):
+        end = time.monotonic() + timeout
+        while True:
+            self.read()
+            done, self.status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                break
+            assert time.monotonic() < end, "it does not end"
+        while self.read():
+            pass
+        assert termios.tcgetattr(self.fd)[:4] == self.modes[:4]
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(self.status)
+
+
+def test_the_view_and_what_is_left_of_it(server):
+    view = Viewed("-q", "-c", 4, "-d", "2s", "-i", "300ms", target_of(server))
+    assert view.finish() == 0, view.text
+    for pattern in (
+        r"sshload ping  127\.0\.0\.1:\d+  \d+\.\d s, measured \d\.\d of 2\.0 s",
+        r"rate       [1-9]\d* echoes/s",
+        r"sessions   4 of 4",
+        r"latency    p50 [\d.]+ \ws  p99 [\d.]+ \ws  max",
+        r"errors     0",
+        r"generator  [1-9]\d* % of a core, 1 thread",
+    ):
+        assert re.search(pattern, view.text), (pattern, view.text)
+    assert "\x1b[?" not in view.text  # no mode of the terminal is changed, so none is left changed
+    assert Screen().feed(view.text).shown == "", view.text
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_by_its_terminal(server, times):
+    """By one Ctrl-C the run ends and reports; by two at once. The view is gone in both."""
+    slow = ["--timeout", "60s", "--drain-timeout", "60s", "--request", "exec:echo delay=40s"] if times == 2 else []
+    slow += ["--handshake-timeout", "60s"] if times == 2 else []
+    view = Viewed("-q", "-c", 2, "-d", "60s", *slow, target_of(server))
+    view.until(r"sessions   2 of 2" if times == 1 else r"setting up sessions")
+    for i in range(times):
+        os.write(view.fd, b"\x03")
+        if i + 1 < times:
+            time.sleep(0.2)
+    code = view.finish()
+    assert code == (0 if times == 1 else 130), view.text
+    left = Screen().feed(view.text).shown
+    assert "generator" not in left and "latency" not in left, (left, view.text)
+
+
+def test_errors_by_class_on_a_narrow_terminal():
+    with listener(lambda connection: None) as bad:
+        view = Viewed("-q", "-c", 2, "-d", "800ms", "--retry", "100ms", target_of(bad), columns=30)
+        assert view.finish() == 1
+    assert re.search(r"errors     [1-9]\d*  closed \d", view.text), view.text
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[\d*[A-Z]", "", view.text))
+    assert max(map(len, lines)) < 30, lines
+    assert Screen().feed(view.text).shown == "", view.text
+
+
+def test_without_a_terminal_it_says_so():
+    done = run_tool("--live", "127.0.0.1:1")
+    assert done.returncode == 2 and "--live: needs a terminal" in done.stderr, done
+
+
+# -- for Prometheus
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def values(text):
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+
+
+def exported(directory, *options, target):
+    """A run, and where its page is."""
+    started = start_load(directory, *options, "--metrics-listen", "127.0.0.1:0", target=target)
+    line = started[1].stderr.readline()
+    return started, re.fullmatch(r"sshload: metrics at (http://127\.0\.0\.1:\d+/metrics)\n", line)[1]
+
+
+@pytest.fixture
+def exporting():
+    if "libmicrohttpd: yes" not in run_tool("--version").stdout:
+        pytest.skip("built without libmicrohttpd")
+
+
+def test_the_page_says_what_the_run_does(exporting, server, tmp_path):
+    options = ["-c", 4, "-r", 200, "-d", "3s", "-i", "200ms", "--label", 'a "b" \\', "-q"]
+    started, url = exported(tmp_path, *options, target=server)
+    harness.wait_until(lambda: values(get(url))["sshload_latency_seconds_count"] > 100, 20, "measured latencies")
+    text = get(url)
+    page = values(text)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(url + "/none")
+    outcome = finish_load(started)
+    assert outcome.code == 0, outcome
+    assert page["sshload_sessions"] == page["sshload_connections_wanted"] == page["sshload_handshakes_total"] == 4
+    assert page["sshload_measuring"] == 1 and page["sshload_threads"] == 1
+    count = page["sshload_latency_seconds_count"]
+    assert 100 < count <= page["sshload_echoes_total"] <= outcome.summary["started"]
+    echoed = page["sshload_echoed_bytes_total"] / 64  # greetings among them, which are no messages of the run
+    assert page["sshload_echoes_total"] <= echoed <= page["sshload_echoes_total"] + 8
+    buckets = [value for name, value in page.items() if name.startswith("sshload_latency_seconds_bucket")]
+    assert buckets == sorted(buckets) and buckets[-1] == count
+    assert page["sshload_latency_seconds_sum"] > 0 and page["sshload_cpu_seconds_total"] > 0
+    assert all(value == 0 for name, value in page.items() if name.startswith("sshload_errors_total"))
+    assert f'label="a \\"b\\" \\\\",target="{target_of(server)}"}} 1' in text
+    if shutil.which("promtool"):
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, timeout=30)
+        assert done.returncode == 0, done
+
+
+def test_the_page_counts_errors_by_class(exporting, tmp_path):
+    with listener(lambda connection: None) as bad:
+        started, url = exported(tmp_path, "-c", 2, "-d", "2s", "--retry", "50ms", "-q", target=bad)
+        harness.wait_until(lambda: values(get(url))['sshload_errors_total{class="closed"}'] > 3, 20, "errors")
+        outcome = finish_load(started)
+    assert outcome.errors["closed"] > 3
+
+
+def test_an_address_that_is_taken(exporting, server):
+    with listener(lambda connection: None) as taken:
+        done = run_tool("-c", 1, "-d", "1s", "--metrics-listen", f"127.0.0.1:{taken[1]}", target_of(server))
+    assert done.returncode != 0 and "--metrics-listen: 127.0.0.1:" in done.stderr and "in use" in done.stderr, done
+
+
+# -- the dashboard
+
+
+@pytest.fixture(scope="module")
+def queries():
+    dashboard = json.loads(DASHBOARD.read_text())
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    found += [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    assert len(found) > 25
+    return found
+
+
+def test_every_query_names_series_that_exist(exporting, serve, tmp_path, queries):
+    server = serve(options={"metrics-listen": "127.0.0.1:0"})
+    started, url = exported(tmp_path, "-c", 1, "-d", "1s", "-q", target=server)
+    pages = get(url) + get(f"http://{server.wait_line('metrics')['address']}/metrics")
+    finish_load(started)
+    series = {}
+    for line in pages.splitlines():
+        if line[0] != "#":
+            name, _, labels = re.match(r"([a-z_]+)(\{(.*)\})? ", line).groups()
+            series.setdefault(name, set()).update(re.findall(r"(\w+)=", labels or ""))
+    for query in queries:
+        names = re.findall(r"\bssh(?:load|echod)_[a-z_]+", query)
+        assert names, query
+        for name in names:
+            assert name in series, f"{query}: there is no {name}"
+        for label in [each for group in re.findall(r"by \(([^)]*)\)", query) for each in group.split(", ")]:
+            assert label in {"instance", "job"} or any(label in series[name] for name in names), (query, label)
+
+
+def test_prometheus_reads_every_query(tmp_path, queries):
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    rules = []
+    for i, query in enumerate(queries):
+        if not query.startswith("label_values"):
+            rules.append({"record": f"query:{i}", "expr": query.replace("$__rate_interval", "1m")})
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))  # JSON is YAML
+    done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done
