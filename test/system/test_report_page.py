@@ -127,6 +127,61 @@ def test_a_long_run_stays_small(runs, tmp_path):
     assert in_us(rows[-1][1]) == pytest.approx(4599, rel=0.006)  # the worst of its seconds, not their mean
 
 
+def test_the_map_of_an_hour_stays_small_and_true(runs, tmp_path):
+    """As many different intervals as an hour has, each with its histogram; one of them had a stall."""
+    result = json.loads(runs[0].read_text())
+    rows = result["intervals"]["rows"]
+    full = max(rows, key=lambda row: row["count"])
+    result["intervals"] = {"length_us": 1000000, "rows": [dict(full, server_cpu_s=0.25) for _ in range(3600)]}
+    path, page = tmp_path / "hour.json", tmp_path / "hour.html"
+    path.write_text(json.dumps(result))
+    assert run_tool("report", path, "-o", page).returncode == 0
+    text = page.read_text()
+    assert len(text) < 400_000 and text.count('<path class="h') == 7
+    table = Page(text).tables["Latency over time: quiet"]
+    assert len(table) == 121 and table[-1][0] == "3600"
+    assert sum(int(row[1]) for row in table[1:]) == 3600 * full["count"]
+    assert all(in_us(row[4]) == pytest.approx(full["max"], rel=0.006) for row in table[1:])
+
+
+def test_the_servers_side_and_runs_of_one_label(server, tmp_path):
+    paths = []
+    for i in range(3):
+        options = [
+            "-c",
+            2,
+            "-r",
+            200,
+            "-d",
+            "600ms",
+            "-i",
+            "200ms",
+            "--label",
+            "same",
+            "--server-pid",
+            server.pid,
+            "-q",
+        ]
+        paths.append(load(tmp_path, *options, target=server, json_name=f"{i}.json").json_path)
+    page = tmp_path / "page.html"
+    assert run_tool("report", *paths, "-o", page).returncode == 0
+    tables = Page(page.read_text()).tables
+    results = [json.loads(path.read_text()) for path in paths]
+    head, *rows = tables["What the server used in the measured time"]
+    assert [row[0] for row in rows] == ["same (1)", "same (2)", "same (3)"]
+    for row, result in zip(rows, results):
+        cell = dict(zip(head, row))
+        assert float(cell["CPU us/echo"]) == pytest.approx(result["server"]["cpu_us_per_echo"], rel=0.001)
+        assert cell["CPU s/GB"] == "-" and cell["read from"] == f"process {server.pid}"
+    for name in ("CPU of the server over time", "Memory of the server over time, MiB", "Sessions over time"):
+        assert len(tables[name]) > 2, name
+    figures = {row[0]: row for row in tables["3 runs: same"]}
+    counted = sorted(result["latency_us"]["p50"] for result in results)
+    assert [in_us(text) for text in figures["latency p50"][1:4]] == pytest.approx(
+        [counted[1], counted[0], counted[2]], rel=0.006
+    )
+
+
 def test_bad_files_leave_no_page(runs, tmp_path):
     bad = tmp_path / "bad.json"
     bad.write_text("{}")

@@ -189,6 +189,12 @@ static void test_coarser_intervals_lose_nothing(void **unused)
     (void)unused;
     struct histogram *all = new_histogram();
     struct timeline t = make(1000, 7, 10, all);
+    struct timeline thin;
+    assert_int_equal(timeline_thin(&t, 4, &thin), 0);
+    assert_int_equal(thin.count, 4);
+    assert_int_equal(thin.length_us, 2000);
+    assert_sums(&thin, all, 28);
+    timeline_free(&thin);
     assert_int_equal(timeline_coarsen(&t, 3), 0);
     assert_int_equal(t.count, 3);
     assert_int_equal(t.length_us, 3000);

@@ -76,13 +76,51 @@ static double figure_of(const struct tally_second *sum, size_t seconds, enum cur
         return sum->latency_max_us > 0 ? (double)sum->latency_max_us : NAN;
     case CURVE_MEAN_US:
         return sum->echoes > 0 ? (double)sum->latency_sum_us / (double)sum->echoes : NAN;
+    case CURVE_SESSIONS:
+    case CURVE_SERVER_CPU:
+    case CURVE_SERVER_MIB:
+        break;
     }
     return NAN;
+}
+
+static double figure_of_interval(const struct interval *interval, enum curve_figure figure)
+{
+    if (figure == CURVE_SESSIONS) {
+        return (double)interval->sessions;
+    }
+    if (figure == CURVE_SERVER_MIB) {
+        return interval->server_bytes < 0.0 ? NAN : interval->server_bytes / (1024.0 * 1024.0);
+    }
+    bool known = interval->server_cpu_s >= 0.0 && interval->covered_us > 0;
+    return known ? interval->server_cpu_s / ((double)interval->covered_us / 1e6) : NAN;
+}
+
+static int curve_of_intervals(struct curve *curve, const struct timeline *timeline, enum curve_figure figure)
+{
+    struct timeline pieces;
+    if (make(curve, CURVES_POINTS) != 0) {
+        return -1;
+    }
+    if (timeline->count == 0) {
+        return 0;
+    }
+    if (timeline_thin(timeline, CURVES_POINTS, &pieces) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < pieces.count; i++) {
+        add(curve, (double)(i + 1) * (double)pieces.length_us / 1e6, figure_of_interval(&pieces.rows[i], figure));
+    }
+    timeline_free(&pieces);
+    return 0;
 }
 
 int curve_over_time(struct curve *curve, const struct result *result, enum curve_figure figure)
 {
     const struct tally *t = &result->tally;
+    if (figure >= CURVE_SESSIONS) {
+        return curve_of_intervals(curve, &result->timeline, figure);
+    }
     size_t whole = result->seconds < 1.0 ? 1 : (size_t)result->seconds;
     whole = whole < t->second_count ? whole : t->second_count;
     size_t piece = (whole + CURVES_POINTS - 1) / CURVES_POINTS;

@@ -25,7 +25,10 @@ enum curve_figure {
     CURVE_MB,         /* 10^6 bytes a second */
     CURVE_ERRORS,     /* a second */
     CURVE_WORST_US,   /* worst latency */
-    CURVE_MEAN_US     /* mean latency; NaN where nothing came back */
+    CURVE_MEAN_US,    /* mean latency; NaN where nothing came back */
+    CURVE_SESSIONS,   /* up at the end; these three from the intervals */
+    CURVE_SERVER_CPU, /* share of a core; NaN where it is not known */
+    CURVE_SERVER_MIB
 };
 
 /* x is 1/(1-p), y microseconds. 0, or -1 out of memory. */

@@ -45,6 +45,9 @@ static const char style[] =
     ".chart .axis{stroke:var(--soft)}.chart .line{fill:none;stroke-width:2}.chart .dashed{stroke-dasharray:5 4}\n"
     ".s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}.s4{stroke:var(--c4)}"
     ".s5{stroke:var(--c5)}\n"
+    ".h0{fill:var(--c0);fill-opacity:.12}.h1{fill:var(--c0);fill-opacity:.25}.h2{fill:var(--c0);fill-opacity:.4}"
+    ".h3{fill:var(--c0);fill-opacity:.55}.h4{fill:var(--c0);fill-opacity:.7}.h5{fill:var(--c0);fill-opacity:.85}"
+    ".h6{fill:var(--c0)}\n"
     "</style>\n";
 
 /* ---- verdict and summary ----------------------------------------------------------------------------------------- */
@@ -195,7 +198,7 @@ static int put_runs(struct page *page)
         put_verdict(page, i);
     }
     put_summary(page);
-    if (page_pictures(page) != 0) {
+    if (page_sets(page) != 0 || page_pictures(page) != 0 || page_time(page) != 0) {
         return -1;
     }
     put_handshakes(page);
@@ -229,6 +232,24 @@ static void name_run(char name[128], const struct result *result, const char *pa
     const char *slash = strrchr(path, '/');
     (void)snprintf(name, 128, "%s", result->label[0] != '\0' ? result->label : slash != NULL ? slash + 1 : path);
     printable_mend(name);
+}
+
+/* Of runs that have one name each gets its number. */
+static void number_runs(char (*names)[128], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[128];
+        unsigned number = 1;
+        memcpy(name, names[i], sizeof name);
+        for (size_t j = i + 1; j < count; j++) {
+            if (strcmp(names[j], name) == 0) {
+                (void)snprintf(names[j], sizeof names[j], "%.110s (%u)", name, ++number);
+            }
+        }
+        if (number > 1) {
+            (void)snprintf(names[i], sizeof names[i], "%.110s (1)", name);
+        }
+    }
 }
 
 static int write_page(struct page *page, const struct picture_options *options)
@@ -272,10 +293,11 @@ int page_run(const void *values, const struct string_list *files)
     if (code == TOOLS_OK && names == NULL) {
         code = tools_complain(TOOLS_WRONG, "out of memory");
     }
-    if (code == TOOLS_OK) {
+    if (code == TOOLS_OK && names != NULL) {
         for (size_t i = 0; i < files->count; i++) {
             name_run(names[i], &results[i], files->items[i]);
         }
+        number_runs(names, files->count);
         struct page page = {.results = results, .names = names, .count = files->count};
         code = write_page(&page, options);
     }

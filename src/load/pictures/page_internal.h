@@ -1,5 +1,6 @@
 /*
- * page_internal.h - inside the room of pictures.h: what page.c, page_find.c and page_pictures.c share of `sshload
+ * page_internal.h - inside the room of pictures.h: what page.c, page_find.c, page_pictures.c and page_time.c
+ * share of `sshload
  * report`.
  *
  * Everything writes to page->out; text becomes text, never markup.
@@ -33,6 +34,13 @@ void page_percentiles(const struct page *page, enum tally_histogram which, const
 int page_find(const struct page *page);
 /* The document if the file holds such an answer, else NULL. */
 json_t *page_find_load(const char *path);
+
+/* page_time.c: the heat map of each run, the server's side, sessions over time. 0, or -1 out of memory. */
+int page_time(const struct page *page);
+/* page_pictures.c: what the intervals hold beside latencies; `observed`: the server's CPU and memory too. */
+int page_intervals(const struct page *page, bool observed);
+/* page_time.c: median and interval of runs that have one label. 0, or -1 out of memory. */
+int page_sets(const struct page *page);
 
 /* The curves, each with its table. 0, or -1 out of memory. */
 int page_pictures(const struct page *page);

@@ -154,7 +154,7 @@ static void put_time_table(const struct page *page, const struct chart *chart, c
     }
     (void)fputs("</tr></thead><tbody>\n", page->out);
     for (size_t row = 0; row < curves[longest].count; row++) {
-        (void)fprintf(page->out, "<tr><th scope=\"row\">%.0f</th>", curves[longest].x[row]);
+        (void)fprintf(page->out, "<tr><th scope=\"row\">%.6g</th>", curves[longest].x[row]);
         for (size_t i = 0; i < page->count; i++) {
             char text[32] = "-";
             bool there = row < curves[i].count && isfinite(curves[i].y[row]);
@@ -213,4 +213,40 @@ int page_pictures(const struct page *page)
         seen += result_errors(&page->results[i]);
     }
     return seen > 0 ? put_over_time(page, CURVE_ERRORS, &errors) : 0;
+}
+
+static const char *print_share(double share, char buffer[32])
+{
+    (void)snprintf(buffer, 32, "%.3g %%", share * 100.0);
+    return buffer;
+}
+
+int page_intervals(const struct page *page, bool observed)
+{
+    const struct chart sessions = {.title = "Sessions over time",
+                                   .x_label = "second of the measurement",
+                                   .y_label = "sessions",
+                                   .print_y = chart_print_number};
+    const struct chart cpu = {.title = "CPU of the server over time",
+                              .x_label = "second of the measurement",
+                              .y_label = "share of a core",
+                              .print_y = print_share};
+    const struct chart memory = {.title = "Memory of the server over time, MiB",
+                                 .x_label = "second of the measurement",
+                                 .y_label = "MiB",
+                                 .print_y = chart_print_number};
+    bool kept = false;
+    for (size_t i = 0; i < page->count; i++) {
+        kept = kept || page->results[i].timeline.count > 0;
+    }
+    if (!kept) {
+        return 0;
+    }
+    if (put_over_time(page, CURVE_SESSIONS, &sessions) != 0) {
+        return -1;
+    }
+    return observed && (put_over_time(page, CURVE_SERVER_CPU, &cpu) != 0 ||
+                        put_over_time(page, CURVE_SERVER_MIB, &memory) != 0)
+               ? -1
+               : 0;
 }

@@ -111,6 +111,21 @@ struct interval *timeline_at(struct timeline *timeline, int64_t us)
     return reach(timeline, index) == 0 ? &timeline->rows[index] : NULL;
 }
 
+int timeline_thin(const struct timeline *timeline, size_t rows, struct timeline *out)
+{
+    size_t times = (timeline->count + rows - 1) / rows;
+    times = times == 0 ? 1 : times;
+    *out = (struct timeline){.length_us = timeline->length_us * (int64_t)times};
+    for (size_t i = 0; i < timeline->count; i++) {
+        if (reach(out, i / times) != 0 ||
+            interval_add(&out->rows[i / times], &timeline->rows[i], INTERVALS_IN_TURN) != 0) {
+            timeline_free(out);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 bool timeline_fits(const struct timeline *a, const struct timeline *b)
 {
     return a->length_us == 0 || b->length_us == 0 || a->length_us % b->length_us == 0 ||

@@ -54,6 +54,8 @@ void timeline_free(struct timeline *timeline);
 struct interval *timeline_at(struct timeline *timeline, int64_t us);
 /* Makes one interval of each `times`. 0, or -1 out of memory (nothing is changed then). */
 int timeline_coarsen(struct timeline *timeline, size_t times);
+/* A copy of at most `rows` intervals; the caller frees it. 0, or -1 out of memory. */
+int timeline_thin(const struct timeline *timeline, size_t rows, struct timeline *out);
 /* Whether two timelines have a length in common. */
 bool timeline_fits(const struct timeline *a, const struct timeline *b);
 /* Adds `from`, which began `later_us` after `into` (less than 0: before), beside it; both may be coarsened. If one has

@@ -18,7 +18,7 @@ struct figure {
     enum better better;
 };
 
-#define FIGURES_MAX 24
+#define FIGURES_MAX SETS_ROWS_MOST
 
 static double sessions_up(const struct result *result)
 {
@@ -121,12 +121,12 @@ static double figure_of_set(const struct column *column, const struct figure *fi
     return column->measured ? bootstrap_figure(&column->side, figure->percentile, 1).estimate : NAN;
 }
 
-static void print_value(const struct figure *figure, double value, FILE *out)
+static void print_value(bool is_time, double value, FILE *out)
 {
     char text[32];
     if (isnan(value)) {
         (void)snprintf(text, sizeof text, "-");
-    } else if (figure->value == NULL) {
+    } else if (is_time) {
         (void)units_human_duration(text, sizeof text, value);
     } else {
         (void)snprintf(text, sizeof text, "%.*f", value < 100.0 && value != floor(value) ? 2 : 0, value);
@@ -223,8 +223,8 @@ unsigned sets_compare(const struct run_set *a, const struct run_set *b, const st
         double value_a = figure_of_set(&left, figure);
         double value_b = figure_of_set(&right, figure);
         (void)fprintf(out, "%-20s", figure->name);
-        print_value(figure, value_a, out);
-        print_value(figure, value_b, out);
+        print_value(figure->value == NULL, value_a, out);
+        print_value(figure->value == NULL, value_b, out);
         print_ratio(&ratio, out);
         (void)fprintf(out, "  %s\n", word);
         worse += figure->better != SHOWN_ONLY && verdict == VERDICT_WORSE ? 1 : 0;
@@ -249,20 +249,20 @@ static int by_value(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-void sets_summarize(const struct run_set *set, uint64_t seed, FILE *out)
+size_t sets_describe(const struct run_set *set, uint64_t seed, struct sets_row rows[SETS_ROWS_MOST])
 {
     static struct column column;
     struct figure figures[FIGURES_MAX];
     size_t count = choose_figures(&set->runs[0], figures);
-    (void)fprintf(out, "%zu runs%16s %13s %13s %13s %27s\n", set->count, "median", "least", "most", "together",
-                  "95 % interval");
+    size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         const struct figure *figure = &figures[i];
         fill_column(&column, figure, set);
         if (!column.measured) {
             continue;
         }
-        struct bootstrap_interval figure_interval = bootstrap_figure(&column.side, figure->percentile, seed);
+        struct sets_row *row = &rows[found++];
+        row->interval = bootstrap_figure(&column.side, figure->percentile, seed);
         for (size_t run = 0; figure->value == NULL && run < set->count; run++) {
             column.values[run] = (double)histogram_percentile(column.histograms[run], figure->percentile);
         }
@@ -270,13 +270,30 @@ void sets_summarize(const struct run_set *set, uint64_t seed, FILE *out)
         memcpy(sorted, column.values, set->count * sizeof sorted[0]);
         qsort(sorted, set->count, sizeof sorted[0], by_value);
         size_t middle = set->count / 2;
-        (void)fprintf(out, "%-20s", figure->name);
-        print_value(figure, set->count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2.0, out);
-        print_value(figure, sorted[0], out);
-        print_value(figure, sorted[set->count - 1], out);
-        print_value(figure, figure_interval.estimate, out);
-        print_value(figure, figure_interval.low, out);
-        print_value(figure, figure_interval.high, out);
+        memcpy(row->name, figure->name, sizeof row->name);
+        row->is_time = figure->value == NULL;
+        row->median = set->count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2.0;
+        row->least = sorted[0];
+        row->most = sorted[set->count - 1];
+    }
+    return found;
+}
+
+void sets_summarize(const struct run_set *set, uint64_t seed, FILE *out)
+{
+    struct sets_row rows[SETS_ROWS_MOST];
+    size_t found = sets_describe(set, seed, rows);
+    (void)fprintf(out, "%zu runs%16s %13s %13s %13s %27s\n", set->count, "median", "least", "most", "together",
+                  "95 % interval");
+    for (size_t i = 0; i < found; i++) {
+        const struct sets_row *row = &rows[i];
+        (void)fprintf(out, "%-20s", row->name);
+        print_value(row->is_time, row->median, out);
+        print_value(row->is_time, row->least, out);
+        print_value(row->is_time, row->most, out);
+        print_value(row->is_time, row->interval.estimate, out);
+        print_value(row->is_time, row->interval.low, out);
+        print_value(row->is_time, row->interval.high, out);
         (void)fputc('\n', out);
     }
 }

@@ -30,6 +30,16 @@ struct sets_rules {
  * the figures. Both sets have at least one run, all of one mode and loop. */
 unsigned sets_compare(const struct run_set *a, const struct run_set *b, const struct sets_rules *rules, FILE *out,
                       json_t **out_json);
+/* A figure of one set; what was not measured is NaN. */
+struct sets_row {
+    char name[40];
+    bool is_time; /* us */
+    double median, least, most;
+    struct bootstrap_interval interval;
+};
+#define SETS_ROWS_MOST 24
+/* Fills rows; returns how many. */
+size_t sets_describe(const struct run_set *set, uint64_t seed, struct sets_row rows[SETS_ROWS_MOST]);
 /* One set by itself: median, least and most, and the interval of each figure. */
 void sets_summarize(const struct run_set *set, uint64_t seed, FILE *out);
 
