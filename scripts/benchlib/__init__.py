@@ -2,6 +2,7 @@
 
 meter    CPU and memory of a server, all its processes
 servers  starts sshechod, sshd, Dropbear and the TCP floor, each on a loopback port of its own
+peers    echo servers on other libraries (test/peers), and tinysshd
 load     one run of sshload (or tcp-load), with the server's CPU over exactly the measured time
 machine  what the figures were measured on; the ciphers' own speed
 verdict  whether a run of sshload says anything about the server

@@ -52,7 +52,7 @@ class Run:
 
     def _said(self, what):
         """The first remark of sshload that begins so."""
-        remarks = self.result["generator"].get("remarks", []) if self.result else []
+        remarks = self.result.get("generator", {}).get("remarks", []) if self.result else []
         return next((remark for remark in remarks if remark.startswith(what)), None)
 
     @property

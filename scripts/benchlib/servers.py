@@ -109,6 +109,10 @@ class Server:
         """What sshload needs besides the scenario."""
         return ["--identity", str(self.identity), "--request", "exec:cat"]
 
+    def key_arguments(self):
+        """What makes it log in by its key, where it could without."""
+        return ["--auth", "publickey"]
+
     def pss_kib(self):
         kib = meter.pss_kib(self.group.pids())
         if kib is None:
@@ -189,24 +193,16 @@ class OpenSsh(Server):
         self.run(command)
 
 
-class Dropbear(Server):
-    name, title = "dropbear", "Dropbear + cat"
-    forks = True
-    connecting = 4  # it serves five logins of one address at once and drops the rest
+class HomeOfItsOwn(Server):
+    """One that reads keys from the home directory alone, and so gets one of its own in a mount namespace."""
 
-    def launch(self):
-        program = shutil.which("dropbear", path=SYSTEM_PATH)
-        if program is None:
-            raise Unavailable("no dropbear here (Debian: dropbear-bin)")
+    def run_at_home(self, command):
         if os.geteuid() != 0:
             raise Unavailable(
-                "Dropbear is measured as root only: it reads keys from the home directory alone, and needs one "
+                f"{self.title} is measured as root only: it reads keys from the home directory alone, and needs one "
                 "of its own"
             )
-        host_key = self.directory / "host"
-        subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
-        self.address = f"127.0.0.1:{free_port()}"
-        # Its own mount namespace, in which a temporary directory lies over the home: the real one is not touched.
+        # A temporary directory lies over the home: the real one is not touched.
         home = self.directory / "home"
         keys = home / ".ssh"
         keys.mkdir(parents=True, mode=0o700)
@@ -215,26 +211,22 @@ class Dropbear(Server):
         (keys / "authorized_keys").chmod(0o600)
         own = pwd.getpwnam(getpass.getuser()).pw_dir
         script = 'mount --bind "$0" "$1" && shift && exec "$@"'
-        self.run(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-c",
-                script,
-                home,
-                own,
-                program,
-                "-F",
-                "-E",
-                "-p",
-                self.address,
-                "-r",
-                host_key,
-                "-P",
-                self.directory / "pid",
-            ]
-        )
+        self.run(["unshare", "--mount", "sh", "-c", script, home, own, *command])
+
+
+class Dropbear(HomeOfItsOwn):
+    name, title = "dropbear", "Dropbear + cat"
+    forks = True
+    connecting = 4  # it serves five logins of one address at once and drops the rest
+
+    def launch(self):
+        program = shutil.which("dropbear", path=SYSTEM_PATH)
+        if program is None:
+            raise Unavailable("no dropbear here (Debian: dropbear-bin)")
+        host_key = self.directory / "host"
+        subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
+        self.address = f"127.0.0.1:{free_port()}"
+        self.run_at_home([program, "-F", "-E", "-p", self.address, "-r", host_key, "-P", self.directory / "pid"])
 
 
 class TcpFloor(Server):

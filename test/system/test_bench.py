@@ -136,6 +136,30 @@ def test_no_script_judges_a_load_itself():
         assert "load.measure(" in text or "verdict.mark(" in text, f"{path.name} neither uses load.measure nor marks"
 
 
+def test_bench_peers_measures_other_libraries_or_says_why_not(directory, tmp_path):
+    """Both ways of logging in, every byte of the echo compared by sshload."""
+    path = tmp_path / "result.json"
+    peers = {
+        "go": ["none", "by key"],
+        "node": ["none", "by key"],
+        "asyncssh": ["none", "by key"],
+    }
+    chosen = [word for name in peers for word in ("--server", name)]
+    out = finished(
+        bench("bench-peers", directory, "--only", "connect", "--duration", "1", *chosen, "--json", str(path)),
+        timeout=120,
+    )
+    result = json.loads(path.read_text())
+    for name, logins in peers.items():
+        if name in result["servers"]:
+            runs = {run["part"]: run for run in result["records"] if run["server"] == name}
+            assert set(runs) == {f"connect {login}" for login in logins}, runs
+            assert all(run["failure"] is None and run["ms_per_handshake"] > 0 for run in runs.values()), runs
+        else:
+            assert any(reason in out for reason in ("here (", "be had here", "cannot be built", "as root only")), out
+    assert not left_behind(directory) and not running_in(directory)
+
+
 def test_bench_peers_takes_a_server_by_address(serve, directory, tmp_path):
     server = serve(workers=1)
     path = tmp_path / "result.json"
