@@ -54,6 +54,19 @@ bool net_range_parse(const char *text, struct net_range *out);
 /* An IPv4 client of an IPv6 socket (::ffff:a.b.c.d) counts as IPv4. */
 bool net_range_contains(const struct net_range *range, const struct net_address *address);
 
+/* Addresses to connect from: single ones ("192.0.2.7", a host name) and ranges ("127.0.0.0/24": all but the network
+ * itself and its broadcast address). Zeroed when empty. */
+struct net_sources {
+    struct net_source *entries; /* owned, [count] */
+    size_t count;
+    uint64_t addresses; /* in all entries */
+};
+/* 0, or -1 with a sentence. */
+int net_sources_add(struct net_sources *sources, const char *text, char *error, size_t error_size);
+/* The address whose turn it is with connection `number`; false: there are none. */
+bool net_sources_at(const struct net_sources *sources, uint64_t number, struct net_address *out);
+void net_sources_free(struct net_sources *sources);
+
 /* IPv4 address, or the /64 of an IPv6 one, as a non-zero number: what a limit per source counts by. */
 uint64_t net_source_key(const struct net_address *peer);
 

@@ -6,6 +6,7 @@
  */
 #include "load/commands.h"
 #include "load/connection/login.h"
+#include "load/drive/processes.h"
 #include "load/drive/run.h"
 #include "load/result/gate.h"
 #include "load/result/percentiles.h"
@@ -118,13 +119,16 @@ static int load(const struct settings *settings, const struct gate *gates, int a
     struct result result;
     char error[512];
     int code;
-    (void)net_raise_fd_limit();
+    const uint64_t descriptors = net_raise_fd_limit();
+    const unsigned processes = processes_for(settings, descriptors);
     (void)pump_set_batching(settings->options.batching);
     if (result_init(&result) != 0) {
         return complain(EXIT_WRONG, "out of memory");
     }
     result.about = result_about(settings, argc, argv);
-    if (run_load(settings, &result, error, sizeof error) != 0) {
+    int rc = processes > 1 ? processes_run(settings, processes, &result, error, sizeof error)
+                           : run_load(settings, -1, &result, error, sizeof error);
+    if (rc != 0) {
         code = complain(EXIT_WRONG, error);
     } else {
         code = say_outcome(settings, &result, gates);

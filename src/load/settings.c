@@ -1,5 +1,7 @@
 #include "load/settings_parts.h"
 
+#include "sshecho/units.h"
+
 #include <libssh/libssh.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -76,6 +78,18 @@ static int check_algorithms(const struct load_options *o, struct option_error *e
     }
     ssh_free(session);
     return rc;
+}
+
+static int choose_processes(struct settings *settings, struct option_error *error)
+{
+    const char *text = settings->options.processes;
+    uint64_t count = 0;
+    bool automatic = strcmp(text, "auto") == 0;
+    if (!automatic && (!units_parse_count(text, &count) || count < 1 || count > PROCESSES_MOST)) {
+        return settings_fail(error, "--processes", "allowed: auto, or 1 to 256");
+    }
+    settings->processes = (unsigned)count;
+    return 0;
 }
 
 static int check_combinations(const struct settings *settings, struct option_error *error)
@@ -178,6 +192,9 @@ int settings_complete(struct settings *settings, const struct string_list *targe
         plan_parse_shard(o->shard, getenv("JOB_COMPLETION_INDEX"), &settings->shard, problem, sizeof problem) != 0) {
         return settings_fail(error, "--shard", problem);
     }
+    if (choose_processes(settings, error) != 0) {
+        return -1;
+    }
     if (o->start_at != NULL && !plan_parse_instant(o->start_at, &settings->start_at_us)) {
         return settings_fail(error, "--start-at", "allowed: 2026-11-20T23:07:54Z, or seconds since 1970");
     }
@@ -196,6 +213,7 @@ int settings_complete(struct settings *settings, const struct string_list *targe
         settings->connecting = 1; /* of more shards than the default, each needs one; check_combinations knows */
     }
     settings->threads = (unsigned)(o->threads < settings->connections ? o->threads : settings->connections);
+    settings->threads_in_all = settings->threads;
     if (check_combinations(settings, error) != 0 || check_algorithms(o, error) != 0 ||
         settings_take_password(settings, error) != 0 || settings_choose_auth(settings, error) != 0) {
         return -1;
@@ -211,9 +229,8 @@ void settings_free(struct settings *settings)
     }
     settings_free_users(settings);
     free(settings->targets);
-    free(settings->locals);
+    net_sources_free(&settings->sources);
     options_free(&load_option_table, &settings->options, &settings->given);
     settings->targets = NULL;
-    settings->locals = NULL;
     settings->password = NULL;
 }

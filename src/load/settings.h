@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PROCESSES_MOST 256
+
 enum load_mode { MODE_PING, MODE_STREAM, MODE_CONNECT, MODE_HOLD };
 enum load_content { LOAD_CONTENT_AUTO, LOAD_CONTENT_TEXT, LOAD_CONTENT_BINARY };
 enum load_arrivals { ARRIVALS_EVEN, ARRIVALS_POISSON };
@@ -62,7 +64,7 @@ struct load_options {
     uint64_t server_pid;
     bool batching, crypto_shortcuts;
 
-    char *shard, *start_at;
+    char *processes, *shard, *start_at;
     bool help, version;
 };
 
@@ -92,8 +94,7 @@ struct settings {
     size_t target_count;
     struct load_user *users; /* --users: each connection to a target takes the next */
     size_t user_count;
-    struct net_address *locals; /* --bind */
-    size_t local_count;
+    struct net_sources sources; /* --bind */
 
     enum request_kind request;
     const char *request_text; /* command or subsystem name; into options.request or a literal */
@@ -109,7 +110,10 @@ struct settings {
     char user[64];
     char ssh_directory[512]; /* ~/.ssh, looked up once: libssh would read the password file for every session */
 
-    unsigned threads;
+    unsigned processes;         /* asked for; 0: as many as the descriptors of one make necessary */
+    unsigned threads;           /* of this process */
+    unsigned threads_in_all;    /* of all processes of this shard */
+    unsigned first_thread;      /* number of this process's first one */
     uint64_t connections;       /* of this shard */
     uint64_t connections_total; /* of all shards */
     uint64_t first_connection;  /* number of this shard's first */

@@ -56,8 +56,7 @@ int settings_resolve_targets(struct settings *settings, const struct string_list
                              "no target: say which server to load, e.g. sshload 127.0.0.1:2222 (see --help)");
     }
     settings->targets = calloc(targets->count, sizeof *settings->targets);
-    settings->locals = calloc(settings->options.bind.count + 1, sizeof *settings->locals);
-    if (settings->targets == NULL || settings->locals == NULL) {
+    if (settings->targets == NULL) {
         return settings_fail(error, "sshload", "out of memory");
     }
     for (size_t i = 0; i < targets->count; i++) {
@@ -68,10 +67,9 @@ int settings_resolve_targets(struct settings *settings, const struct string_list
     }
     for (size_t i = 0; i < settings->options.bind.count; i++) {
         char problem[256];
-        if (net_parse(settings->options.bind.items[i], 0, true, &settings->locals[i], problem, sizeof problem) != 0) {
+        if (net_sources_add(&settings->sources, settings->options.bind.items[i], problem, sizeof problem) != 0) {
             return settings_fail(error, "--bind", problem);
         }
-        settings->local_count++;
     }
     return 0;
 }

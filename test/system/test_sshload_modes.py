@@ -1,5 +1,6 @@
 """sshload in every mode, against sshechod, OpenSSH and Dropbear; every result is checked by sshload_helpers."""
 
+import collections
 import contextlib
 import json
 import os
@@ -251,6 +252,20 @@ def test_local_addresses_take_turns(server, tmp_path):
     clean(load(tmp_path, "-c", 4, "-n", 100, "--bind", "127.0.0.2", "--bind", "127.0.0.3", target=server))
     peers = {line["peer"].rpartition(":")[0] for line in server.lines("accept")}
     assert peers == {"127.0.0.2", "127.0.0.3"}
+
+
+def test_a_range_of_local_addresses_is_used_evenly(server, tmp_path):
+    """Also over processes, and beside a single address."""
+    options = ["--processes", 2, "--bind", "127.0.9.9/29", "--bind", "127.0.0.3"]
+    clean(load(tmp_path, "-c", 14, "-n", 28, *options, target=server))
+    peers = collections.Counter(line["peer"].rpartition(":")[0] for line in server.lines("accept"))
+    assert peers == {**{f"127.0.9.{last}": 2 for last in range(9, 15)}, "127.0.0.3": 2}
+
+
+@pytest.mark.parametrize("text", ["127.0.0.0/33", "127.0.0/24", "localhost/8", "127.0.0.1/"])
+def test_what_is_no_range_is_refused(text):
+    done = run_tool("--bind", text, "127.0.0.1:1")
+    assert done.returncode == 2 and "--bind: " in done.stderr and "is not a range" in done.stderr, done
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ static void test_sizes(void **state)
 
 static struct settings ping_settings(uint64_t connections, uint64_t channels, uint64_t rate)
 {
-    struct settings settings = {.connections_total = connections, .threads = 1, .shard = {.count = 1}};
+    struct settings settings = {.connections_total = connections, .threads_in_all = 1, .shard = {.count = 1}};
     settings.options.mode = MODE_PING;
     settings.options.channels = channels;
     settings.rate = plan_rate_even(rate);
@@ -183,7 +183,7 @@ static void test_operations_are_dealt_out_once(void **state)
     };
     check_partition(&settings, uneven, 3);
     settings.options.mode = MODE_CONNECT;
-    settings.threads = 3;
+    settings.threads_in_all = 3;
     check_partition(&settings, uneven, 3);
 }
 
@@ -249,7 +249,7 @@ static void test_what_is_left_is_computed(void **state)
     settings.options.warmup_us = 500000;
     check_abandon(&settings, parts, 3);
     settings.options.mode = MODE_CONNECT;
-    settings.threads = 3;
+    settings.threads_in_all = 3;
     check_abandon(&settings, parts, 3);
     settings.options.count = 100;
     check_abandon(&settings, parts, 3);

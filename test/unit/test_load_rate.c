@@ -197,7 +197,7 @@ static void test_shards_share_a_profile(void **state)
     (void)state;
     for (int poisson = 0; poisson < 2; poisson++) {
         unsigned char seen[1280] = {0};
-        struct settings settings = {.connections_total = 6, .threads = 2, .shard = {.count = 3}};
+        struct settings settings = {.connections_total = 6, .threads_in_all = 2, .shard = {.count = 3}};
         settings.options.channels = 1;
         settings.options.mode = MODE_PING;
         settings.options.duration_us = 2000000;

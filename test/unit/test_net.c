@@ -240,6 +240,53 @@ static void the_fd_limit_is_raised(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+static void assert_source(const struct net_sources *sources, uint64_t number, const char *expected)
+{
+    struct net_address address;
+    char text[NET_ADDRESS_TEXT_MAX];
+    assert_true(net_sources_at(sources, number, &address));
+    assert_string_equal(net_print(&address, text, sizeof text), expected);
+}
+
+static void sources_take_turns(void **state)
+{
+    (void)state;
+    struct net_sources sources = {0};
+    struct net_address address;
+    char error[256];
+    assert_false(net_sources_at(&sources, 0, &address));
+    assert_int_equal(net_sources_add(&sources, "127.0.0.77/23", error, sizeof error), 0);
+    assert_int_equal(sources.addresses, 510);
+    assert_source(&sources, 0, "127.0.0.1:0");
+    assert_source(&sources, 255, "127.0.1.0:0"); /* a carry */
+    assert_source(&sources, 509, "127.0.1.254:0");
+    assert_source(&sources, 510, "127.0.0.1:0");
+    assert_int_equal(net_sources_add(&sources, "127.1.0.7", error, sizeof error), 0);
+    assert_int_equal(net_sources_add(&sources, "127.2.0.8/31", error, sizeof error), 0);
+    assert_int_equal(net_sources_add(&sources, "127.3.0.9/32", error, sizeof error), 0);
+    assert_source(&sources, 510, "127.1.0.7:0");
+    assert_source(&sources, 511, "127.2.0.8:0");
+    assert_source(&sources, 512, "127.2.0.9:0");
+    assert_source(&sources, 513, "127.3.0.9:0");
+    assert_source(&sources, 514, "127.0.0.1:0");
+    net_sources_free(&sources);
+    assert_int_equal(net_sources_add(&sources, "2001:db8:0:ff::ffff/112", error, sizeof error), 0);
+    assert_int_equal(sources.addresses, 65535);
+    assert_source(&sources, 0, "[2001:db8:0:ff::1]:0");
+    assert_source(&sources, 65534, "[2001:db8:0:ff::ffff]:0");
+    net_sources_free(&sources);
+    assert_int_equal(net_sources_add(&sources, "2001:db8::/32", error, sizeof error), 0);
+    assert_int_equal(sources.addresses, UINT32_MAX);
+    assert_source(&sources, 65536, "[2001:db8::1:1]:0");
+    const char *bad[] = {"127.0.0.0/33", "127.0.0/24", "localhost/8", "127.0.0.1/", "/8", "::/129"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(net_sources_add(&sources, bad[i], error, sizeof error), -1);
+        assert_non_null(strstr(error, "is not a range"));
+    }
+    assert_int_equal(sources.count, 1);
+    net_sources_free(&sources);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +294,7 @@ int main(void)
         cmocka_unit_test(bad_addresses_are_refused), cmocka_unit_test(loopback_is_recognized),
         cmocka_unit_test(a_connection_over_ipv4),    cmocka_unit_test(a_connection_over_ipv6),
         cmocka_unit_test(failures_are_told),         cmocka_unit_test(the_fd_limit_is_raised),
+        cmocka_unit_test(sources_take_turns),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
 }

@@ -200,9 +200,9 @@ void client_start(struct client *client, int64_t due_ns)
     client->was_up = client->keep_unsent = false;
     client->state = CLIENT_TCP;
     client->shared->tally->connects_tried++;
-    const struct net_address *local =
-        settings->local_count > 0 ? &settings->locals[client->number % settings->local_count] : NULL;
-    client->fd = net_connect(&settings->targets[client->handshake.target].address, local);
+    struct net_address local;
+    bool bound = net_sources_at(&settings->sources, client->number, &local);
+    client->fd = net_connect(&settings->targets[client->handshake.target].address, bound ? &local : NULL);
     if (client->fd < 0) {
         client_fail(client, fault_from_errno(errno), strerror(errno));
         return;

@@ -4,6 +4,7 @@
 #include "load/drive/worker.h"
 #include "load/plan/schedule.h"
 #include "load/watch/exporter.h"
+#include "load/watch/link.h"
 #include "load/watch/live.h"
 #include "load/watch/progress.h"
 
@@ -13,6 +14,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+/* How often a part of a run tells the process over it how far it is, at least. */
+#define TELL_EVERY_S 0.25
 
 struct run {
     const struct settings *settings;
@@ -26,6 +30,7 @@ struct run {
     struct progress progress;
     struct live live;
     struct exporter *exporter;
+    struct link link; /* to the process over this one; loop NULL: there is none */
     struct intervals intervals;
     struct observer *observer;
     unsigned signals;
@@ -54,10 +59,10 @@ static void on_slot_free(unsigned thread, void *data)
     load_worker_wake(&run->workers[thread]);
 }
 
-static void open_gate(struct run *run)
+static void open_gate(struct run *run, mono_time at, int64_t at_us)
 {
-    run->opened_us = wall_clock_us();
-    run->opened = mono_now();
+    run->opened_us = at_us;
+    run->opened = at;
     atomic_store(&run->control.gate_ns, run->opened.ns);
     wake_all(run);
 }
@@ -73,7 +78,20 @@ static void on_start_time(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_timer_start(loop, timer);
         return;
     }
-    open_gate(run);
+    open_gate(run, mono_now(), wall_clock_us());
+}
+
+/* The sessions stand, everywhere. */
+static void begin_traffic(struct run *run, mono_time at, int64_t at_us)
+{
+    int64_t early_us = run->settings->start_at_us - wall_clock_us();
+    if (run->settings->start_at_us > 0 && early_us > 0) {
+        ev_timer_set(&run->start_timer, (double)early_us / 1e6, 0.0);
+        ev_now_update(run->loop);
+        ev_timer_start(run->loop, &run->start_timer);
+    } else {
+        open_gate(run, at, at_us);
+    }
 }
 
 static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
@@ -84,15 +102,12 @@ static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
         ev_break(loop, EVBREAK_ALL);
         return;
     }
-    if (atomic_load(&run->control.ready) == run->started && run->opened.ns == 0 && !ev_is_active(&run->start_timer)) {
+    if (atomic_load(&run->control.ready) == run->started && run->ready.ns == 0) {
         run->ready = mono_now();
-        int64_t early_us = run->settings->start_at_us - wall_clock_us();
-        if (run->settings->start_at_us > 0 && early_us > 0) {
-            ev_timer_set(&run->start_timer, (double)early_us / 1e6, 0.0);
-            ev_now_update(loop);
-            ev_timer_start(loop, &run->start_timer);
+        if (run->link.loop != NULL) {
+            link_tell(&run->link); /* on_go follows */
         } else {
-            open_gate(run);
+            begin_traffic(run, run->ready, wall_clock_us());
         }
     }
 }
@@ -113,6 +128,13 @@ static void on_sampled(struct ev_loop *loop, ev_async *async, int revents)
     intervals_collect(&run->intervals);
 }
 
+static void stop(struct run *run)
+{
+    ev_timer_stop(run->loop, &run->start_timer);
+    atomic_store(&run->control.stop, true);
+    wake_all(run);
+}
+
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
     (void)loop;
@@ -122,10 +144,33 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
         live_clear(&run->live);
         _exit(128 + watcher->signum); /* asked twice: now */
     }
-    ev_timer_stop(run->loop, &run->start_timer);
-    atomic_store(&run->control.stop, true);
-    wake_all(run);
+    stop(run);
 }
+
+/* ---- a part of a run in several processes ---- */
+
+static void tell_figures(struct link_figures *out, void *data)
+{
+    struct run *run = data;
+    watched_count(&run->watched, &out->counts);
+    out->cpu_us = (uint64_t)(watched_cpu_s(&run->watched) * 1e6);
+    out->ready = run->ready.ns != 0;
+}
+
+static void on_go(struct link_go go, void *data)
+{
+    struct run *run = data;
+    if (run->opened.ns == 0 && run->signals == 0) {
+        begin_traffic(run, (mono_time){.ns = go.gate_ns}, go.gate_us);
+    }
+}
+
+static void on_link_lost(void *data)
+{
+    stop(data);
+}
+
+static const struct link_events link_events = {.figures = tell_figures, .go = on_go, .lost = on_link_lost};
 
 static void watch(struct run *run)
 {
@@ -242,27 +287,38 @@ static int start_workers(struct run *run, char *error, size_t error_size)
     return 0;
 }
 
-/* Whoever looks on: the server's side, the terminal, Prometheus. */
-static int start_watching(struct run *run, char *error, size_t error_size)
+/* Whoever looks on: the server's side, the terminal, Prometheus; of a part of a run the process over it. */
+static int start_watching(struct run *run, int link_fd, char *error, size_t error_size)
 {
     struct observed observed = run_observed(run->settings);
     unsigned threads = run->settings->threads;
     run->watched = (struct watched){.settings = run->settings,
-                                    .tallies = calloc(threads, sizeof *run->watched.tallies),
+                                    .lives = calloc(threads, sizeof *run->watched.lives),
+                                    .live_count = threads,
                                     .threads = threads,
                                     .gate_ns = &run->control.gate_ns,
+                                    .by_interval = true,
                                     .started = mono_now()};
-    if (run->watched.tallies == NULL || live_start(&run->live, &run->watched, run->loop) != 0) {
+    if (run->watched.lives == NULL) {
         (void)snprintf(error, error_size, "out of memory");
         return -1;
     }
     for (unsigned i = 0; i < threads; i++) {
-        run->watched.tallies[i] = &run->workers[i].tally;
+        run->watched.lives[i] = &run->workers[i].tally.live;
     }
-    progress_start(&run->progress, &run->watched, run->loop);
-    return exporter_start(&run->exporter, &run->watched, error, error_size) != 0
-               ? -1
-               : observer_start(&observed, &run->observer, error, error_size);
+    if (link_fd >= 0) {
+        double every_s = progress_every_s(run->settings);
+        link_start(&run->link, link_fd, every_s < TELL_EVERY_S ? every_s : TELL_EVERY_S, run->loop, &link_events, run);
+    } else if (live_start(&run->live, &run->watched, run->loop) != 0) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -1;
+    } else {
+        progress_start(&run->progress, &run->watched, run->loop);
+        if (exporter_start(&run->exporter, &run->watched, error, error_size) != 0) {
+            return -1;
+        }
+    }
+    return observer_start(&observed, &run->observer, error, error_size);
 }
 
 static void stop_watching(struct run *run)
@@ -271,10 +327,11 @@ static void stop_watching(struct run *run)
     live_stop(&run->live);
     exporter_stop(run->exporter);
     observer_stop(run->observer);
-    free(run->watched.tallies);
+    link_stop(&run->link);
+    free(run->watched.lives);
 }
 
-int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size)
+int run_load(const struct settings *settings, int link_fd, struct result *result, char *error, size_t error_size)
 {
     struct run run = {.settings = settings};
     run.loop = ev_default_loop(EVFLAG_AUTO);
@@ -287,7 +344,7 @@ int run_load(const struct settings *settings, struct result *result, char *error
         free(run.workers);
         return -1;
     }
-    if (start_watching(&run, error, error_size) != 0) {
+    if (start_watching(&run, link_fd, error, error_size) != 0) {
         stop_watching(&run);
         intervals_free(&run.intervals);
         slots_destroy(&run.control.slots);

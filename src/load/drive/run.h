@@ -13,7 +13,8 @@
 
 /* What the options say is to be observed of the server. */
 struct observed run_observed(const struct settings *settings);
-/* Fills *result (result_init'ed by the caller). Returns 0, or -1 with a sentence when nothing could be started. */
-int run_load(const struct settings *settings, struct result *result, char *error, size_t error_size);
+/* Fills *result (result_init'ed by the caller). link_fd: to the process over this one (link.h), -1 where there is none;
+ * owned from here on. Returns 0, or -1 with a sentence when nothing could be started. */
+int run_load(const struct settings *settings, int link_fd, struct result *result, char *error, size_t error_size);
 
 #endif

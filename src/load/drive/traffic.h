@@ -42,7 +42,8 @@ struct traffic {
     void *events_data;
 };
 
-/* 0, or -1 with a sentence. The tally, the loop and the events must outlive it. */
+/* `worker` counts over all processes of the shard. 0, or -1 with a sentence. The tally, the loop and the events must
+ * outlive it. */
 int traffic_init(struct traffic *traffic, const struct settings *settings, unsigned worker, struct ev_loop *loop,
                  struct tally *tally, const struct traffic_events *events, void *events_data, char *error,
                  size_t error_size);

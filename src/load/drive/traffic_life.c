@@ -36,8 +36,9 @@ int traffic_init(struct traffic *traffic, const struct settings *settings, unsig
                    .handshake = {.settings = settings, .login = &traffic->shared.login, .tally = tally},
                    .events = &traffic_client_events,
                    .events_data = traffic},
-        .client_count = plan_share(settings->connections, settings->threads, worker),
-        .first_client = settings->first_connection + plan_share_start(settings->connections, settings->threads, worker),
+        .client_count = plan_share(settings->connections, settings->threads_in_all, worker),
+        .first_client =
+            settings->first_connection + plan_share_start(settings->connections, settings->threads_in_all, worker),
         .open = schedule_is_open(settings),
         .events = events,
         .events_data = events_data};
@@ -45,8 +46,9 @@ int traffic_init(struct traffic *traffic, const struct settings *settings, unsig
                   (struct schedule_part){
                       .worker = worker, .first_client = traffic->first_client, .client_count = traffic->client_count});
     if (settings->rate.count == 0 && o->count > 0) {
-        uint64_t parts = (uint64_t)settings->shard.count * settings->threads;
-        traffic->remaining = plan_share(o->count, parts, (uint64_t)settings->shard.index * settings->threads + worker);
+        uint64_t parts = (uint64_t)settings->shard.count * settings->threads_in_all;
+        uint64_t part = (uint64_t)settings->shard.index * settings->threads_in_all + worker;
+        traffic->remaining = plan_share(o->count, parts, part);
     }
     traffic->due_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (traffic->due_fd < 0) {

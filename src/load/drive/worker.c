@@ -283,8 +283,8 @@ int load_worker_start(struct load_worker *worker, const struct settings *setting
         (void)snprintf(worker->error, sizeof worker->error, "no event loop to be had from the system");
         return -1;
     }
-    if (traffic_init(&worker->traffic, settings, index, worker->loop, &worker->tally, &traffic_events, worker,
-                     worker->error, sizeof worker->error) != 0) {
+    if (traffic_init(&worker->traffic, settings, settings->first_thread + index, worker->loop, &worker->tally,
+                     &traffic_events, worker, worker->error, sizeof worker->error) != 0) {
         return -1;
     }
     if (sampler_init(&worker->sampler, settings->timeline_us, &worker->tally, worker->loop, control->loop,

@@ -8,13 +8,13 @@
 #ifndef LOAD_DRIVE_WORKER_H
 #define LOAD_DRIVE_WORKER_H
 
-#include "load/drive/pressure.h"
 #include "load/drive/roll_call.h"
 #include "load/drive/sampler.h"
 #include "load/drive/slots.h"
 #include "load/drive/traffic.h"
 #include "load/settings.h"
 #include "load/tally/tally.h"
+#include "load/watch/pressure.h"
 
 #include <ev.h>
 #include <pthread.h>

@@ -48,12 +48,12 @@ static bool hold_operation(const struct schedule *schedule, struct schedule_oper
 /* In connect mode the workers of all shards take turns; else each has the places of its clients in every round. */
 static uint64_t workers_in_all(const struct settings *settings)
 {
-    return (uint64_t)settings->shard.count * settings->threads;
+    return (uint64_t)settings->shard.count * settings->threads_in_all;
 }
 
 static uint64_t turn_of(const struct schedule *schedule)
 {
-    return (uint64_t)schedule->settings->shard.index * schedule->settings->threads + schedule->part.worker;
+    return (uint64_t)schedule->settings->shard.index * schedule->settings->threads_in_all + schedule->part.worker;
 }
 
 bool schedule_peek(struct schedule *schedule, struct schedule_operation *out)

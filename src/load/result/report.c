@@ -84,6 +84,9 @@ static void print_head(const struct result *result, FILE *out)
                    plural((char[48]){0}, about_option(result, "channels"), "channel"),
                    plural((char[48]){0}, result->threads, "thread"));
     (void)fprintf(out, "Load         %s", load);
+    if (result->processes > 1) {
+        (void)fprintf(out, " in %s processes", GROUPED(result->processes));
+    }
     if (result->open_loop && about_option(result, "rate") > 0) {
         (void)fprintf(out, ", open loop at %s/s", GROUPED(about_option(result, "rate")));
     } else if (result->tally.rated) {

@@ -7,6 +7,7 @@
 int result_init(struct result *result)
 {
     *result = (struct result){.start_skew_us = RESULT_SKEW_NONE,
+                              .processes = 1,
                               .shards_merged = 1,
                               .shard_index = 1,
                               .shard_count = 1,

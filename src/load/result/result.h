@@ -28,7 +28,7 @@ struct result {
     char label[128];       /* empty: none */
     int64_t started_at_us; /* since 1970: when traffic began */
     int64_t start_skew_us; /* later than --start-at asked; RESULT_SKEW_NONE without it */
-    uint64_t threads;
+    uint64_t threads, processes;
     uint64_t shard_index, shard_count;         /* of the run; index from 1, 0 after a merge */
     uint64_t shards_merged;                    /* results in this one: 1, or more after a merge */
     double ramp_s, warmup_s, seconds, drain_s; /* lengths of the phases; seconds is the measurement */

@@ -234,6 +234,9 @@ static void read_rest(struct reader *reader, json_t *document, struct result *re
     result->start_skew_us = json_is_integer(skew) ? json_integer_value(skew) : RESULT_SKEW_NONE;
     result->interrupted = json_is_true(json_object_get(document, "interrupted"));
     result->threads = read_count(reader, document, "threads");
+    if (json_object_get(document, "processes") != NULL) { /* not in older files */
+        result->processes = read_count(reader, document, "processes");
+    }
     json_t *shard = read_object(reader, document, "shard");
     result->shard_index = read_count(reader, shard, "index");
     result->shard_count = read_count(reader, shard, "count");

@@ -195,6 +195,7 @@ json_t *result_to_json(const struct result *result)
                                                                         : json_integer(result->start_skew_us));
     rc |= json_object_set_new(document, "interrupted", json_boolean(result->interrupted));
     rc |= json_object_set_new(document, "threads", integer(result->threads));
+    rc |= json_object_set_new(document, "processes", integer(result->processes));
     rc |= json_object_set_new(document, "shard",
                               json_pack("{s:o, s:o, s:o}", "index", integer(result->shard_index), "count",
                                         integer(result->shard_count), "merged", integer(result->shards_merged)));

@@ -79,7 +79,9 @@ void exporter_write(const struct watched *watched, const struct histogram *laten
         (void)fprintf(out, PREFIX "errors_total{class=\"%s\"} %" PRIu64 "\n", fault_name((enum fault)i),
                       counts.faults[i]);
     }
-    write_latency(latency, out);
-    one(out, "cpu_seconds_total", "counter", "CPU time of the generator itself.", watched_cpu_s());
+    if (watched->by_interval) { /* else it would stay empty */
+        write_latency(latency, out);
+    }
+    one(out, "cpu_seconds_total", "counter", "CPU time of the generator itself.", watched_cpu_s(watched));
     one(out, "threads", "gauge", "Threads of the generator.", (double)watched->threads);
 }

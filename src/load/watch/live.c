@@ -93,7 +93,7 @@ static void draw(struct live *live)
     mono_time now = mono_now();
     unsigned width = terminal_width();
     double seconds = mono_s_between(live->drawn, now);
-    double cpu_s = watched_cpu_s();
+    double cpu_s = watched_cpu_s(live->watched);
     watched_count(live->watched, &now_counts);
     seconds = seconds > 0.0 ? seconds : 1e-6;
     live_clear(live);
@@ -134,7 +134,7 @@ int live_start(struct live *live, const struct watched *watched, struct ev_loop 
     live->watched = watched;
     live->loop = loop;
     live->drawn = mono_now();
-    live->cpu_s = watched_cpu_s();
+    live->cpu_s = watched_cpu_s(watched);
     ev_timer_init(&live->timer, on_timer, EVERY_S, EVERY_S);
     live->timer.data = live;
     ev_timer_start(loop, &live->timer);

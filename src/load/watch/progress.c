@@ -95,9 +95,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct progress *p = timer->data;
     int64_t from_ns = watched_measure_from_ns(p->watched);
-    if (p->on_terminal || from_ns == 0 || mono_now().ns < from_ns) {
+    if (p->on_terminal || !p->watched->by_interval || from_ns == 0 || mono_now().ns < from_ns) {
         show(p);
     }
+}
+
+double progress_every_s(const struct settings *settings)
+{
+    return settings->options.interval_us > 0 ? (double)settings->options.interval_us / 1e6 : 0.5;
 }
 
 void progress_start(struct progress *progress, const struct watched *watched, struct ev_loop *loop)
@@ -110,7 +115,7 @@ void progress_start(struct progress *progress, const struct watched *watched, st
     progress->scratch = progress->active ? malloc(sizeof *progress->scratch) : NULL;
     progress->active = progress->scratch != NULL;
     if (progress->active) {
-        double every_s = o->interval_us > 0 ? (double)o->interval_us / 1e6 : 0.5;
+        double every_s = progress_every_s(watched->settings);
         ev_timer_init(&progress->timer, on_timer, every_s, every_s);
         progress->timer.data = progress;
         ev_timer_start(loop, &progress->timer);

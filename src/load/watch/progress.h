@@ -2,8 +2,8 @@
  * progress.h - room: what a person sees while a run goes on.
  *
  * Lines at an interval on stdout (stderr while the JSON goes to stdout), or one line on a terminal. Before and after
- * the measurement a line comes from the live counters, in it from the intervals, so that lines and files say the same.
- * Owns its timer and the figures of the last line; reads the workers' counters only.
+ * the measurement a line comes from the live counters, in it from the intervals where somebody tells them, so that
+ * lines and files say the same. Owns its timer and the figures of the last line; reads live counters only.
  */
 #ifndef LOAD_WATCH_PROGRESS_H
 #define LOAD_WATCH_PROGRESS_H
@@ -29,6 +29,8 @@ struct progress {
 void progress_start(struct progress *progress, const struct watched *watched, struct ev_loop *loop);
 /* An interval of the measurement is over. */
 void progress_interval(struct progress *progress, const struct interval *interval, uint64_t index);
+/* How often there is a line. */
+double progress_every_s(const struct settings *settings);
 void progress_stop(struct progress *progress);
 
 #endif

@@ -5,8 +5,8 @@
  * for a CPU; what a control group or a hypervisor took away. Where the loop never sleeps (--spin), it knows what of the
  * CPU time was only waiting. Owned by the thread that it measures; reads /proc and /sys at begin and end.
  */
-#ifndef LOAD_DRIVE_PRESSURE_H
-#define LOAD_DRIVE_PRESSURE_H
+#ifndef LOAD_WATCH_PRESSURE_H
+#define LOAD_WATCH_PRESSURE_H
 
 #include "load/tally/tally.h"
 

@@ -1,4 +1,4 @@
-#include "load/drive/pressure.h"
+#include "load/watch/pressure.h"
 
 #include <inttypes.h>
 #include <stdio.h>
