@@ -6,6 +6,7 @@ peers    echo servers on other libraries (test/peers), and tinysshd
 load     one run of sshload (or tcp-load), with the server's CPU over exactly the measured time
 machine  what the figures were measured on; the ciphers' own speed
 verdict  whether a run of sshload says anything about the server
+hdr      the histograms in result files
 report   medians, tables, verdicts, JSON and Markdown
 session  command line, temporary directory, and that nothing is left running
 

@@ -219,10 +219,7 @@ class Load:
         for reader in self.readers:
             reader.join(5)
         self.bench.running.discard(self.process)
-        result = None
-        with contextlib.suppress(OSError, ValueError):
-            result = json.loads(self.json_path.read_text())
-        return result, code
+        return result_of(self.json_path), code
 
     def __enter__(self):
         return self.start()
@@ -248,7 +245,7 @@ def measure(
         result, code = load.finish(duration_s + warmup_s + patience_s)
     cpu_s = (result or {}).get("server", {}).get("cpu_s")
     if sampler is not None and result is not None:
-        begin = _start_of_traffic(result) + result["phases"]["warmup_s"]
+        begin = start_of_traffic(result) + result["phases"]["warmup_s"]
         cpu_s = sampler.cpu_between(begin, begin + result["summary"]["seconds"])
     run = Run(server, load.command, result, code, load.complaints, cpu_s)
     run.json_path = load.json_path
@@ -300,7 +297,14 @@ def measure_openssh(bench, server, gigabytes, cipher, label):
     return run
 
 
-def _start_of_traffic(result):
+def result_of(path):
+    """What a run has left; None: nothing of use."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text())
+    return None
+
+
+def start_of_traffic(result):
     """Seconds since 1970."""
     if "started_at_s" in result:
         return result["started_at_s"]

@@ -144,7 +144,7 @@ class Sshechod(Server):
                 "--config",
                 "/dev/null",
                 "--listen",
-                "127.0.0.1:0",
+                self.address or "127.0.0.1:0",  # when it comes back, where it was
                 "--port-file",
                 ports,
                 "--workers",

@@ -247,6 +247,25 @@ def test_bench_ab_compares_no_client_bound_run(directory, tmp_path, bound_build)
     assert "is left out: client-bound" in out and json.loads(path.read_text())["compare"] is None, out
 
 
+def test_bench_scale_has_all_back(directory, tmp_path):
+    path = tmp_path / "scale.json"
+    out = finished(bench("bench-scale", directory, "--sessions", "60", "--json", str(path)), timeout=90)
+    scale = json.loads(path.read_text())["scale"]
+    assert scale["up"] == scale["storm_up"] == 60 and scale["up_errors"] == scale["held_errors"] == 0, out
+    assert 0 < scale["lost_to_the_kill"] <= 60 and scale["kill_s"] > 0 and scale["storm_s"] > 0, out
+    assert scale["held"]["pings"] >= 30 and 0 < scale["held"]["p50_ms"] <= scale["held"]["p99_ms"], out
+    assert all(kib > 0 for name, kib in scale["memory_kib"].items() if name != "kernel"), out
+    assert not left_behind(directory) and not running_in(directory)
+
+
+def test_bench_scale_refuses_what_the_machine_cannot_hold(directory):
+    for sessions in ("3000000", "100000000"):
+        process = bench("bench-scale", directory, "--sessions", sessions)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and "this machine cannot hold them" in err, err
+        assert "descriptors" in err or " KiB (server, generator and kernel) + " in err, err
+
+
 def test_bench_load_names_both_costs(tmp_path, bound_build):
     path = tmp_path / "load.json"
     command = [str(SCRIPTS / "bench-load"), "--seconds", "0.3", "--sessions", "50", "--runs", "1", "--json", str(path)]
