@@ -37,6 +37,9 @@ struct part {
     struct tally_live live; /* as it told last */
 };
 
+/* Its link and its result, here; a moment longer the other end of the link. */
+#define DESCRIPTORS_OF_PART 3
+
 struct crowd {
     const struct settings *settings;
     struct part *parts;
@@ -64,15 +67,16 @@ unsigned processes_for(const struct settings *settings, uint64_t descriptors)
     if (settings->processes > 0) {
         return (unsigned)(settings->processes < most ? settings->processes : most);
     }
-    for (uint64_t count = 1; count < most; count++) {
+    for (uint64_t count = 1; count <= most; count++) {
         uint64_t threads = (settings->threads + count - 1) / count;
         uint64_t needed = DESCRIPTORS_OF_PROCESS + threads * DESCRIPTORS_OF_THREAD +
                           (settings->connections + count - 1) / count + threads; /* shares differ by one a thread */
         if (needed <= descriptors) {
-            return (unsigned)count;
+            bool parent_can = DESCRIPTORS_OF_PROCESS + count * DESCRIPTORS_OF_PART <= descriptors;
+            return parent_can ? (unsigned)count : 1;
         }
     }
-    return (unsigned)most;
+    return 1; /* no number is enough: what one cannot have is counted, as local-limit */
 }
 
 /* The same number of threads in each. */
