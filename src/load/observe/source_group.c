@@ -41,7 +41,7 @@ static bool read_cpu_s(const struct group_source *own, double *cpu_s)
 }
 
 /* Of its processes and those of the groups in it; negative: one of them is not for us to know. */
-static double memory_in(const char *directory, int depth)
+static double memory_in(const char *directory, int depth) /* NOLINT(misc-no-recursion): no deeper than DEPTH_MOST */
 {
     double bytes = 0.0;
     long pid = 0;

@@ -268,10 +268,26 @@ void record_refused(struct channel_record *channel, unsigned number)
     }
 }
 
+static void count_adjustment(struct record_window *window, uint32_t left, uint32_t by)
+{
+    window->smallest_adjustment =
+        window->adjustments == 0 || by < window->smallest_adjustment ? by : window->smallest_adjustment;
+    window->largest_adjustment = by > window->largest_adjustment ? by : window->largest_adjustment;
+    window->adjustments++;
+    window->adjustments_at_empty += left == 0 ? 1 : 0;
+    window->adjusted_bytes += by;
+    window->now = left + by; /* wraps where libssh's does */
+    window->most = window->now > window->most ? window->now : window->most;
+    if (window->shut_at.ns != 0 && by > 0) {
+        window->shut_us += mono_us_between(window->shut_at, mono_now());
+        window->shut_at.ns = 0;
+    }
+}
+
 void record_window_grew(struct record_window *window, uint32_t bytes)
 {
     if (window->seen && bytes > window->now) {
-        record_window_adjusted(window, window->now, bytes - window->now);
+        count_adjustment(window, window->now, bytes - window->now);
         return;
     }
     if (!window->seen) {
@@ -287,18 +303,7 @@ void record_window_adjusted(struct record_window *window, uint32_t left, uint32_
     if (left != window->now || !window->seen) {
         record_window_grew(window, left);
     }
-    window->smallest_adjustment =
-        window->adjustments == 0 || by < window->smallest_adjustment ? by : window->smallest_adjustment;
-    window->largest_adjustment = by > window->largest_adjustment ? by : window->largest_adjustment;
-    window->adjustments++;
-    window->adjustments_at_empty += left == 0 ? 1 : 0;
-    window->adjusted_bytes += by;
-    window->now = left + by; /* wraps where libssh's does */
-    window->most = window->now > window->most ? window->now : window->most;
-    if (window->shut_at.ns != 0 && by > 0) {
-        window->shut_us += mono_us_between(window->shut_at, mono_now());
-        window->shut_at.ns = 0;
-    }
+    count_adjustment(window, left, by);
 }
 
 void record_turn_over(struct channel_record *channel)
