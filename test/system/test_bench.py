@@ -254,8 +254,8 @@ def test_bench_scale_has_all_back(directory, tmp_path):
     assert scale["up"] == scale["storm_up"] == 60 and scale["up_errors"] == scale["held_errors"] == 0, out
     assert 0 < scale["lost_to_the_kill"] <= 60 and scale["kill_s"] > 0 and scale["storm_s"] > 0, out
     assert scale["held"]["pings"] >= 30 and 0 < scale["held"]["p50_ms"] <= scale["held"]["p99_ms"], out
-    # Sixty sessions weigh less than what a server gives back after its start: for more than that it takes more of them.
-    assert scale["memory_kib"]["generator"] > 0 and scale["memory_kib"]["server"] > -100, out
+    # Sixty sessions weigh less than what a server gives back after its start, so of its own figure nothing can be said.
+    assert set(scale["memory_kib"]) == {"server", "generator", "kernel"} and scale["memory_kib"]["generator"] > 0, out
     assert not left_behind(directory) and not running_in(directory)
 
 
