@@ -30,8 +30,8 @@ _SHAPES = [
     (_NUMBER, "#"),
     (re.compile(r"[*x-]{2,}"), "*"),  # bars and rules
 ]
-# Said only of a machine that was busy at that moment: a document is neither wrong with it nor without.
-_BY_CHANCE = re.compile(r"^Note +client-bound: ")
+# Said of how it went at that moment, such as on a busy machine: a document is neither wrong with it nor without.
+_BY_CHANCE = re.compile(r"^Note  ")
 
 
 class Command:
