@@ -112,18 +112,10 @@ def test_who_may_look_into_it(profile):
         pytest.skip("this checkout is in a folder that an ordinary user cannot enter")
     with tempfile.TemporaryDirectory(prefix="sshechod-") as directory:
         os.chmod(directory, 0o777)
-        server = harness.Server(directory, options={"profile": profile}, limit=as_nobody)
-        try:
-            server.start()
+        with harness.running(harness.Server(directory, options={"profile": profile}, limit=as_nobody)) as server:
             server.wait_line("ready")
             hidden = profile == "exposed"
             for pid in (server.pid, server.worker):
                 assert may_read(pid, "environ") == (errno.EACCES if hidden else 0)
                 if hidden:  # else it is for the kernel's own settings (ptrace_scope) to say
                     assert may_read(pid, "mem") == errno.EACCES
-            server.stop()
-        except BaseException:
-            server.dump()
-            raise
-        finally:
-            server.kill()
