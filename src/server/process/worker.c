@@ -16,9 +16,10 @@
 #include "server/session/connection_set.h"
 #include "sshecho/log.h"
 
-/* Fewer connections than this leave little behind that is worth a walk through the heap: some 250 KiB each where they
- * have carried bulk. */
-#define CROWD 32
+/* What a connection takes at least, and how much must have been in use for a walk through the heap to be worth it. A
+ * few peers that do not read are a crowd too: each may hold megabytes. */
+#define CONNECTION_BYTES (32 * 1024)
+#define CROWD_BYTES (1024 * 1024)
 
 /* What the log's reader is given at the end: less than the watchdog and the drain deadline allow. */
 #define LOG_FINISH_US (200 * US_PER_MS)
@@ -40,8 +41,8 @@ struct worker {
     ev_signal terminate, interrupt, hangup, user1, user2;
     mono_time turn_began;
     bool draining;
-    bool batched, shortcuts;   /* the two seams below libssh are in use */
-    uint64_t most_connections; /* since the last trim of the heap */
+    bool batched, shortcuts; /* the two seams below libssh are in use */
+    uint64_t most_bytes;     /* that memory_in_use() has said since the last trim of the heap */
 };
 
 static void end_if_drained(void *data)
@@ -59,23 +60,34 @@ static void on_connection_closed(void *data)
     end_if_drained(w);
 }
 
+/* From what is counted anyway; to ask the heap itself is a walk through it. */
+static uint64_t memory_in_use(const struct counters *counters)
+{
+    return counters_get(&counters->connections) * CONNECTION_BYTES + counters_get(&counters->held_bytes) +
+           counters_get(&counters->pending_bytes);
+}
+
+/* When half of what was in use has been let go, it goes back to the system. */
+static void trim_heap(struct worker *w)
+{
+    uint64_t bytes = memory_in_use(w->counters);
+    w->most_bytes = bytes > w->most_bytes ? bytes : w->most_bytes;
+    if (w->most_bytes >= CROWD_BYTES && bytes < w->most_bytes / 2) {
+        w->most_bytes = bytes;
+        (void)malloc_trim(0);
+    }
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
     (void)revents;
     struct worker *w = timer->data;
-    uint64_t connections = counters_get(&w->counters->connections);
     acceptor_tick(&w->acceptor, mono_now());
     log_flush();
     report_file_look(&w->set.reports);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
-    w->most_connections = connections > w->most_connections ? connections : w->most_connections;
-    if (w->most_connections >= CROWD && connections < w->most_connections / 2) {
-        /* Half of a crowd has left: what it used goes back to the system. Not more often, since a trim walks the heap.
-         */
-        w->most_connections = connections;
-        (void)malloc_trim(0);
-    }
+    trim_heap(w);
 }
 
 static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
