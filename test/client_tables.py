@@ -37,7 +37,7 @@ def table_of(report, heading, found, kind):
 
 
 def lines(title, entries):
-    return "\n".join([f"{title}\n", *(f"- {entry}" for entry in entries)]) if entries else f"{title} None."
+    return "\n".join([f"{title}\n", *(f"- {entry}" for entry in entries)]) if entries else f"{title} nothing."
 
 
 def skipped(missing):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import clients
 import figures
 import harness
 import rawssh
@@ -202,10 +203,20 @@ def test_own_rekeys_are_not_the_clients(serve):
         channel = client.login().shell()
         assert client.echo(channel, pattern(2_000_000)) == pattern(2_000_000)
         assert client.kex_count > 4
-        client.rekey()  # its own
+        client.rekey()  # its own, unless another packet would have had us begin one: then it passes for ours
+        client.rekey()
         client.rekey(wait=False)
         client.wait_end()
     ended_for(server, "rate")
+
+
+@pytest.mark.parametrize("cipher", ["chacha20-poly1305@openssh.com", "aes128-ctr"])
+def test_own_rekeys_in_bulk_are_not_the_clients(serve, cipher):
+    """What waited for an exchange goes out under the new keys, before the client's NEWKEYS is here."""
+    server = serve(options={**figures.OPTIONS, "client-rekey-rate": 1, "rekey-bytes": "200K"})
+    data = pattern(4_000_000)
+    clients.assert_echo(clients.run(server, clients.openssh(server, options=[f"Ciphers={cipher}"]), data), data)
+    assert int(server.wait_line("close")["rekeys"]) > 8
 
 
 def test_keepalive_interval_is_one_that_the_kernel_takes(serve):

@@ -359,15 +359,43 @@ static void test_clients_are(void **state)
     assert_false(rekey_done(&rekey, MIB, MIB, now));
 }
 
+/* What waited for the exchange is sent under the new keys before the client's NEWKEYS has come: libssh counts it there.
+ */
+static void test_bytes_sent_during_one_count_under_the_next_keys(void **state)
+{
+    (void)state;
+    mono_time now;
+    struct rekey rekey = exchanges(MIB, 0, 1, &now);
+    uint64_t out = 1000 + MIB;
+    for (int i = 0; i < 100; i++) {
+        rekey_begins(&rekey, 1000, out, now);
+        assert_true(rekey_done(&rekey, 1000, out + MIB / 2, now));
+        assert_true(rekey.ours);
+        assert_int_equal(rekey.bytes_out, MIB);
+        out += MIB;
+    }
+    /* and they do not make one of the client's ours */
+    rekey_begins(&rekey, 1000, out - MIB / 2, now);
+    assert_true(rekey_done(&rekey, 1000, out + MIB, now));
+    assert_false(rekey.ours);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_beside_each),          cmocka_unit_test(test_none),
-        cmocka_unit_test(test_a_phase_ends_its_deadline), cmocka_unit_test(test_waiting_counts_from_its_beginning),
-        cmocka_unit_test(test_progress_and_input_defer),  cmocka_unit_test(test_output_is_no_input),
-        cmocka_unit_test(test_a_reexchange_that_ends),    cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_ended_before_it_began),     cmocka_unit_test(test_rate_is_per_minute),
-        cmocka_unit_test(test_ours_are_not_the_clients),  cmocka_unit_test(test_clients_are),
+        cmocka_unit_test(test_each_beside_each),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_a_phase_ends_its_deadline),
+        cmocka_unit_test(test_waiting_counts_from_its_beginning),
+        cmocka_unit_test(test_progress_and_input_defer),
+        cmocka_unit_test(test_output_is_no_input),
+        cmocka_unit_test(test_a_reexchange_that_ends),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_ended_before_it_began),
+        cmocka_unit_test(test_rate_is_per_minute),
+        cmocka_unit_test(test_ours_are_not_the_clients),
+        cmocka_unit_test(test_clients_are),
+        cmocka_unit_test(test_bytes_sent_during_one_count_under_the_next_keys),
     };
     loop = ev_loop_new(EVBACKEND_SELECT | EVFLAG_NOENV);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

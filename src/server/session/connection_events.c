@@ -16,14 +16,15 @@ static void on_status(void *user, float status)
     if (status >= 0.45F && c->phase == PHASE_BANNER) {
         (void)connection_set_phase(c, PHASE_KEX);
     }
+    uint64_t bytes_in = pump_keyed_bytes_in(&c->pump), bytes_out = pump_keyed_bytes_out(&c->pump);
     if (c->phase == PHASE_OPEN && status < 0.95F && !c->deadline.rekeying) {
+        rekey_begins(&c->rekey, bytes_in, bytes_out, mono_now());
         deadline_rekeying(&c->deadline, true, mono_now());
         record_rekey_begins(&c->record, mono_now());
     }
     if (status < 0.95F) {
         return;
     }
-    uint64_t bytes_in = pump_keyed_bytes_in(&c->pump), bytes_out = pump_keyed_bytes_out(&c->pump);
     if (c->phase == PHASE_KEX) {
         rekey_first_keys(&c->rekey, bytes_in, bytes_out, mono_now());
         c->kex_us = mono_us_between(c->accepted_at, mono_now());
@@ -37,11 +38,10 @@ static void on_status(void *user, float status)
         disturb_after_rekey(&c->disturb);
         quiet_rekey_done(&c->quiet_rekey);
         counters_add(&c->set->counters->rekeys, 1);
-        uint64_t in = bytes_in - c->rekey.bytes_in_mark, out = bytes_out - c->rekey.bytes_out_mark;
         if (!rekey_done(&c->rekey, bytes_in, bytes_out, mono_now())) {
             connection_close(c, REASON_RATE);
         }
-        record_rekey_done(&c->record, c->rekey.ours, in, out, mono_now());
+        record_rekey_done(&c->record, c->rekey.ours, c->rekey.bytes_in, c->rekey.bytes_out, mono_now());
     }
 }
 

@@ -97,7 +97,7 @@ int64_t quiet_rekey_turned(struct quiet_rekey *quiet, struct rekey *rekey, ssh_s
         return left_us + 1;
     }
     quiet->begun = true;
-    rekey_begun(rekey);
+    rekey_asked_for(rekey);
     begin(session);
     return 0;
 }

@@ -21,7 +21,7 @@ void rekey_every(struct rekey *rekey, uint64_t limit_bytes)
     rekey->forced = true;
 }
 
-void rekey_begun(struct rekey *rekey)
+void rekey_asked_for(struct rekey *rekey)
 {
     rekey->forced = true;
 }
@@ -43,11 +43,23 @@ void rekey_first_keys(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out
     rekey->forced = false;
 }
 
+void rekey_begins(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now)
+{
+    rekey->ours = was_due(rekey, bytes_in, bytes_out, now);
+    rekey->bytes_out_at_begin = bytes_out;
+    rekey->began_at = now;
+    rekey->under_way = true;
+}
+
 bool rekey_done(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now)
 {
-    bool ours = was_due(rekey, bytes_in, bytes_out, now);
-    rekey->ours = ours;
+    if (!rekey->under_way) {
+        rekey_begins(rekey, bytes_in, bytes_out, now);
+    }
+    rekey->under_way = false;
+    rekey->bytes_in = bytes_in - rekey->bytes_in_mark;
+    rekey->bytes_out = rekey->bytes_out_at_begin - rekey->bytes_out_mark;
     rekey->count++;
-    rekey_first_keys(rekey, bytes_in, bytes_out, now);
-    return ours || token_bucket_take(&rekey->clients, now);
+    rekey_first_keys(rekey, bytes_in, rekey->bytes_out_at_begin, rekey->began_at);
+    return rekey->ours || token_bucket_take(&rekey->clients, now);
 }

@@ -18,6 +18,10 @@ struct rekey {
     uint64_t limit_bytes, interval_us;      /* what has us begin one; interval 0: never by time */
     uint64_t bytes_in_mark, bytes_out_mark; /* under which counts the keys in use began */
     mono_time keys_at;
+    uint64_t bytes_out_at_begin; /* of the one under way */
+    mono_time began_at;
+    bool under_way;
+    uint64_t bytes_in, bytes_out; /* under the keys that the last one replaced */
     struct token_bucket clients;
     uint64_t count;
     bool ours;   /* the last one was */
@@ -27,11 +31,15 @@ struct rekey {
 void rekey_init(struct rekey *rekey, const struct config *config, mono_time now);
 /* The test bench has set another limit, and one exchange is due now. */
 void rekey_every(struct rekey *rekey, uint64_t limit_bytes);
-/* One of ours begins now, before it would be due. */
-void rekey_begun(struct rekey *rekey);
-/* New keys are in use: the first ones; later ones. The counts are of bytes under keys since the connection began (at
- * least as many as libssh counts). rekey_done returns false when the client has caused more than its rate allows. */
+/* The next one is ours: it has been asked for now, before it would be due. */
+void rekey_asked_for(struct rekey *rekey);
+/* The first keys are in use. All counts are of bytes under keys since the connection began (at least as many as libssh
+ * counts). */
 void rekey_first_keys(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now);
+/* An exchange has begun: the client's KEXINIT is here, and what we have to send waits. Now is decided whose it is: what
+ * has waited goes out under our new keys before the client's NEWKEYS arrives, and counts with those. */
+void rekey_begins(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now);
+/* It is over. Returns false when the client has caused more than its rate allows. */
 bool rekey_done(struct rekey *rekey, uint64_t bytes_in, uint64_t bytes_out, mono_time now);
 
 #endif
