@@ -22,6 +22,7 @@
 
 static const char *const profile_names[] = {"auto", "bench", "exposed", NULL};
 static const char *const method_names[] = {"none", "password", "publickey", "keyboard-interactive", NULL};
+static const char *const step_names[] = {"password", "publickey", "keyboard-interactive", NULL};
 static const char *const key_type_names[] = {"auto", "ed25519", "ecdsa", "rsa", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const log_formats[] = {"kv", "json", NULL};
@@ -64,6 +65,10 @@ static const struct option_spec specs[] = {
      G_LISTEN, 0},
     {"auth-methods", 'a', OPTION_STRING_LIST, AT(auth_methods), 0, 0, "none,password,publickey,keyboard-interactive",
      method_names, "LIST", "Methods a client may log in with.", G_AUTH, 0},
+    {"auth-steps", 0, OPTION_STRING_LIST, AT(auth_steps), 0, 0, NULL, step_names, "LIST",
+     "Methods of which a login takes every one, in this order (RFC 4252, 5.1: partial success); only the next is "
+     "offered. Without it one of auth-methods is enough.",
+     G_AUTH, 0},
     {"password-file", 0, OPTION_STRING, AT(password_file), 0, 0, NULL, NULL, "FILE",
      "Lines of user:hash, the hash as crypt(3) makes it; without it any password is right. Hashes are computed by a "
      "process of its own for each worker, one at a time, the sources of connections taking turns: a costly hash delays "
@@ -249,12 +254,13 @@ static int each_word(const struct string_list *list, int (*each)(const char *wor
     return 0;
 }
 
-struct mask_search {
-    unsigned mask;
+struct method_search {
+    struct config *config;
     struct option_error *error;
 };
 
-static int add_method(const char *word, void *data)
+/* 0: there is none of this name. */
+static unsigned method_of(const char *word)
 {
     static const struct {
         const char *name;
@@ -263,15 +269,59 @@ static int add_method(const char *word, void *data)
                    {"password", AUTH_PASSWORD},
                    {"publickey", AUTH_PUBLICKEY},
                    {"keyboard-interactive", AUTH_KEYBOARD_INTERACTIVE}};
-    struct mask_search *search = data;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         if (strcmp(word, methods[i].name) == 0) {
-            search->mask |= methods[i].bit;
-            return 0;
+            return methods[i].bit;
         }
     }
-    return fail(search->error, "auth-methods",
-                "unknown method \"%s\" (allowed: none, password, publickey, keyboard-interactive)", word);
+    return 0;
+}
+
+static int add_method(const char *word, void *data)
+{
+    struct method_search *search = data;
+    unsigned method = method_of(word);
+    search->config->auth_mask |= method;
+    return method != 0 ? 0
+                       : fail(search->error, "auth-methods",
+                              "unknown method \"%s\" (allowed: none, password, publickey, keyboard-interactive)", word);
+}
+
+static int add_step(const char *word, void *data)
+{
+    struct method_search *search = data;
+    struct config *config = search->config;
+    unsigned method = method_of(word), before = 0;
+    if ((config->auth_mask & method) == 0) {
+        return fail(search->error, "auth-steps", "\"%s\" is not among auth-methods", word);
+    }
+    for (unsigned i = 0; i < config->auth_step_count; i++) {
+        before |= config->auth_step[i];
+    }
+    if ((before & method) != 0) {
+        return fail(search->error, "auth-steps", "\"%s\" twice (allowed: once)", word);
+    }
+    config->auth_step[config->auth_step_count++] = method;
+    return 0;
+}
+
+static int resolve_methods(struct config *config, struct option_error *error)
+{
+    struct method_search search = {.config = config, .error = error};
+    if (each_word(&config->auth_methods, add_method, &search) != 0 ||
+        each_word(&config->auth_steps, add_step, &search) != 0) {
+        return -1;
+    }
+    if (config->auth_mask == 0) {
+        return fail(error, "auth-methods", "%s", "no method left: nobody could log in");
+    }
+    if (config->auth_step_count > 0) {
+        config->auth_mask = 0;
+    }
+    for (unsigned i = 0; i < config->auth_step_count; i++) {
+        config->auth_mask |= config->auth_step[i];
+    }
+    return 0;
 }
 
 static int parse_unauthenticated(struct config *config, struct option_error *error)
@@ -400,6 +450,9 @@ static int check_entrance(const struct config *config, struct option_error *erro
     if (config->authorized_keys == NULL) {
         open |= config->auth_mask & AUTH_PUBLICKEY;
     }
+    if (config->auth_step_count > 0 && open != config->auth_mask) {
+        open = 0; /* every step is taken: one that not everybody can take is enough */
+    }
     if (open == 0 || config->allow_anonymous || config_is_loopback_only(config)) {
         return 0;
     }
@@ -458,13 +511,8 @@ static int resolve(struct config *config, struct option_error *error)
     if (resolve_lists(config, error) != 0) {
         return -1;
     }
-    struct mask_search search = {.error = error};
-    if (each_word(&config->auth_methods, add_method, &search) != 0 || parse_unauthenticated(config, error) != 0) {
+    if (resolve_methods(config, error) != 0 || parse_unauthenticated(config, error) != 0) {
         return -1;
-    }
-    config->auth_mask = search.mask;
-    if (config->auth_mask == 0) {
-        return fail(error, "auth-methods", "%s", "no method left: nobody could log in");
     }
     return check_entrance(config, error);
 }

@@ -25,6 +25,9 @@ enum auth_method {
     AUTH_KEYBOARD_INTERACTIVE = 8,
 };
 
+/* One for each method there is, but none. */
+#define CONFIG_AUTH_STEPS_MAX 3
+
 /* Worker processes of one generation. */
 #define CONFIG_WORKERS_MAX 256
 
@@ -44,6 +47,8 @@ struct config {
     /* who may enter */
     struct string_list auth_methods;
     unsigned auth_mask; /* enum auth_method, derived */
+    struct string_list auth_steps;
+    unsigned auth_step[CONFIG_AUTH_STEPS_MAX], auth_step_count; /* enum auth_method each, derived; 0: one is enough */
     char *password_file;
     char *authorized_keys;
     bool allow_anonymous;

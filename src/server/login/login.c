@@ -14,9 +14,23 @@
 /* A line, with its end. */
 #define BANNER_MAX_BYTES 1024
 
+/* The methods of which one may be tried now. */
+static unsigned methods_offered(const struct login *login)
+{
+    const struct config *config = login->host.config;
+    return config->auth_step_count > 0 ? config->auth_step[login->steps_done] : config->auth_mask;
+}
+
+/* What a FAILURE is to name. */
+static void offer_methods(const struct login *login)
+{
+    ssh_set_auth_methods(login->host.pump->session, auth_libssh_methods(methods_offered(login)));
+}
+
 void login_begin(struct login *login, const struct login_host *host)
 {
     *login = (struct login){.host = *host};
+    offer_methods(login);
 }
 
 void login_open(struct login *login)
@@ -34,11 +48,30 @@ void login_end(struct login *login)
     login_drop_requests(login);
     free(login->keyboard_user);
     login->keyboard_user = NULL;
+    free(login->step_user);
+    login->step_user = NULL;
 }
 
-static bool offers(const struct login *login, enum auth_method method)
+static bool is_step_user(const struct login *login, const char *user)
 {
-    return (login->host.config->auth_mask & method) != 0;
+    return login->step_user != NULL && strcmp(login->step_user, user != NULL ? user : "") == 0;
+}
+
+/* RFC 4252, 5: what one user has shown does not count for another. */
+static bool took_the_steps(struct login *login, const char *user)
+{
+    if (login->steps_done == 0 || is_step_user(login, user)) {
+        return true;
+    }
+    login->steps_done = 0;
+    offer_methods(login);
+    return false;
+}
+
+bool login_offers(struct login *login, enum auth_method method, const char *user)
+{
+    (void)took_the_steps(login, user);
+    return (methods_offered(login) & method) != 0;
 }
 
 int login_failed(struct login *login, _Atomic uint64_t *counter, const char *method, const char *user)
@@ -55,11 +88,35 @@ int login_failed(struct login *login, _Atomic uint64_t *counter, const char *met
     return SSH_AUTH_DENIED;
 }
 
+static int next_step(struct login *login, const char *method, const char *user)
+{
+    struct login_host *host = &login->host;
+    if (!is_step_user(login, user)) {
+        free(login->step_user);
+        login->step_user = strdup(user != NULL ? user : "");
+    }
+    if (login->step_user == NULL) {
+        return SSH_AUTH_DENIED;
+    }
+    login->steps_done++;
+    offer_methods(login);
+    record_login(host->record, method, RECORD_PARTIAL);
+    log_line(LOG_DEBUG, "login_step", log_u64("conn", host->connection_id), log_str("user", user),
+             log_str("method", method), log_u64("steps", login->steps_done));
+    return SSH_AUTH_PARTIAL;
+}
+
 int login_succeeded(struct login *login, const char *method, const char *user)
 {
     struct login_host *host = &login->host;
     if (login->state != LOGIN_OPEN) {
         return SSH_AUTH_DENIED; /* being closed */
+    }
+    if (!took_the_steps(login, user)) {
+        return SSH_AUTH_DENIED;
+    }
+    if (login->steps_done + 1 < host->config->auth_step_count) {
+        return next_step(login, method, user);
     }
     login->state = LOGIN_DONE;
     record_login(host->record, method, RECORD_ACCEPTED);
@@ -88,7 +145,7 @@ int login_by_none(struct login *login, const char *user)
 {
     struct login_host *host = &login->host;
     greet(login);
-    if (offers(login, AUTH_NONE)) {
+    if (login_offers(login, AUTH_NONE, user)) {
         return login_succeeded(login, "none", user);
     }
     if (login->requests_none++ == 0) {
@@ -101,7 +158,7 @@ int login_by_none(struct login *login, const char *user)
 int login_by_password(struct login *login, const char *user, const char *password)
 {
     greet(login);
-    if (login->state == LOGIN_OPEN && offers(login, AUTH_PASSWORD) &&
+    if (login->state == LOGIN_OPEN && login_offers(login, AUTH_PASSWORD, user) &&
         credentials_password_ok(login->host.credentials, user, password)) {
         return login_succeeded(login, "password", user);
     }
@@ -112,8 +169,8 @@ int login_by_key(struct login *login, const char *user, ssh_key key, enum ssh_pu
 {
     struct login_host *host = &login->host;
     greet(login);
-    bool right =
-        login->state == LOGIN_OPEN && offers(login, AUTH_PUBLICKEY) && credentials_key_ok(host->credentials, key);
+    bool right = login->state == LOGIN_OPEN && login_offers(login, AUTH_PUBLICKEY, user) &&
+                 credentials_key_ok(host->credentials, key);
     if (ssh_key_type(key) == SSH_KEYTYPE_DSS) {
         right = false; /* its signatures are SHA-1: say so before the client makes one */
     }
@@ -135,6 +192,13 @@ int login_by_key(struct login *login, const char *user, ssh_key key, enum ssh_pu
 int login_by_gssapi(struct login *login, const char *user)
 {
     return login_failed(login, &login->host.counters->login_failures_none, "gssapi-with-mic", user);
+}
+
+int login_reply(ssh_message message, int verdict)
+{
+    return verdict == SSH_AUTH_SUCCESS || verdict == SSH_AUTH_PARTIAL
+               ? ssh_message_auth_reply_success(message, verdict == SSH_AUTH_PARTIAL)
+               : ssh_message_reply_default(message);
 }
 
 const char *login_keyboard_answer(ssh_session session)
@@ -159,9 +223,9 @@ bool login_next_round(struct login *login, ssh_message message)
 static bool by_keyboard(struct login *login, ssh_message message)
 {
     _Atomic uint64_t *failures = &login->host.counters->login_failures_keyboard;
-    const char *user = ssh_message_auth_user(message);
     bool is_response = ssh_message_auth_kbdint_is_response(message);
-    if (!offers(login, AUTH_KEYBOARD_INTERACTIVE)) {
+    const char *user = is_response ? login->keyboard_user : ssh_message_auth_user(message);
+    if (!login_offers(login, AUTH_KEYBOARD_INTERACTIVE, user)) {
         (void)login_failed(login, failures, "keyboard-interactive", user);
         return false;
     }
@@ -172,14 +236,14 @@ static bool by_keyboard(struct login *login, ssh_message message)
         return ask(message, "");
     }
     const char *answer = login_keyboard_answer(login->host.pump->session);
-    user = login->keyboard_user;
     if (answer != NULL && login->state == LOGIN_OPEN &&
         credentials_password_ok(login->host.credentials, user != NULL ? user : "", answer)) {
         if (login_next_round(login, message)) {
             return true;
         }
-        if (login_succeeded(login, "keyboard-interactive", user) == SSH_AUTH_SUCCESS) {
-            return ssh_message_auth_reply_success(message, 0) == SSH_OK;
+        int verdict = login_succeeded(login, "keyboard-interactive", user);
+        if (verdict != SSH_AUTH_DENIED) {
+            return login_reply(message, verdict) == SSH_OK;
         }
     }
     (void)login_failed(login, failures, "keyboard-interactive", user);

@@ -6,6 +6,9 @@
  * touch of the rest is in struct login_host, and it speaks upwards through the events there. The callbacks of libssh
  * are the connection's, which hands their arguments on.
  *
+ * With auth-steps a login takes several methods: each but the last ends in a partial success (RFC 4252, 5.1), and only
+ * the next is offered. They are one user's: with another name it begins anew (RFC 4252, 5).
+ *
  * libssh answers a request as its callback returns, and then frees it. Where passwords take time (password_check.h)
  * there is no callback for login requests but the one for all messages, which need not answer; and a message is kept by
  * having its end come through answers.h. Where libssh's calls do not arrive there, passwords are checked in the loop.
@@ -49,6 +52,8 @@ struct login {
     struct login_host host;
     enum login_state state;
     unsigned failures, requests_none, probes, rounds;
+    unsigned steps_done; /* of auth-steps, by step_user */
+    char *step_user;
     bool greeted; /* the banner is out */
     struct password_check check;
     ssh_message unanswered; /* the request whose password is being checked */

@@ -6,9 +6,14 @@
 
 #include "server/login/login.h"
 
-/* Count, record and log; they return what a callback of libssh returns. */
+/* Count, record and log; they return what a callback of libssh returns: SSH_AUTH_PARTIAL where a step is left. */
 int login_failed(struct login *login, _Atomic uint64_t *counter, const char *method, const char *user);
 int login_succeeded(struct login *login, const char *method, const char *user);
+
+/* Whether this user may try this method now. One of another name begins with the first step. */
+bool login_offers(struct login *login, enum auth_method method, const char *user);
+/* Tells the client what a callback of libssh would return. */
+int login_reply(ssh_message message, int verdict);
 
 /* The answer was right: asks again where there is to be another round, and returns true if it has. */
 bool login_next_round(struct login *login, ssh_message message);

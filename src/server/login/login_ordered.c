@@ -55,12 +55,13 @@ static void on_checked(void *data, enum password_verdict verdict)
     bool by_keyboard = ssh_message_subtype(message) == (int)SSH_AUTH_METHOD_INTERACTIVE;
     const char *method = by_keyboard ? "keyboard-interactive" : "password";
     const char *user = by_keyboard ? login->keyboard_user : ssh_message_auth_user(message);
+    int outcome = SSH_AUTH_DENIED;
     login->unanswered = NULL;
     if (login->state == LOGIN_OPEN && pump_enter(host->pump)) {
         if (verdict == PASSWORD_RIGHT && by_keyboard && login_next_round(login, message)) {
             ; /* it has been asked again */
-        } else if (verdict == PASSWORD_RIGHT && login_succeeded(login, method, user) == SSH_AUTH_SUCCESS) {
-            (void)ssh_message_auth_reply_success(message, 0);
+        } else if (verdict == PASSWORD_RIGHT && (outcome = login_succeeded(login, method, user)) != SSH_AUTH_DENIED) {
+            (void)login_reply(message, outcome);
         } else if (verdict == PASSWORD_UNKNOWN) {
             login->host.close(login->host.data, REASON_INTERNAL); /* "wrong" would be a lie */
         } else {
@@ -99,15 +100,6 @@ static bool begin_check(struct login *login, ssh_message message, const char *us
     return true;
 }
 
-static void reply(ssh_message message, int verdict)
-{
-    if (verdict == SSH_AUTH_SUCCESS) {
-        (void)ssh_message_auth_reply_success(message, 0);
-    } else {
-        (void)ssh_message_reply_default(message);
-    }
-}
-
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* callbacks are the newer way, which cannot wait */
 
@@ -124,20 +116,20 @@ static void answer_key(struct login *login, ssh_message message)
     if (rc == SSH_AUTH_SUCCESS && state == SSH_PUBLICKEY_STATE_NONE) {
         (void)ssh_message_auth_reply_pk_ok_simple(message);
     } else {
-        reply(message, rc);
+        (void)login_reply(message, rc);
     }
 }
 
 /* True if a password of this message is being checked now; it wants no answer yet. */
 static bool check_message(struct login *login, ssh_session session, ssh_message message)
 {
-    unsigned mask = login->host.config->auth_mask;
     const char *user = ssh_message_auth_user(message);
     switch (ssh_message_subtype(message)) {
     case SSH_AUTH_METHOD_PASSWORD:
-        return (mask & AUTH_PASSWORD) != 0 && begin_check(login, message, user, password_of(message));
+        return login_offers(login, AUTH_PASSWORD, user) && begin_check(login, message, user, password_of(message));
     case SSH_AUTH_METHOD_INTERACTIVE:
-        return (mask & AUTH_KEYBOARD_INTERACTIVE) != 0 && ssh_message_auth_kbdint_is_response(message) &&
+        return ssh_message_auth_kbdint_is_response(message) &&
+               login_offers(login, AUTH_KEYBOARD_INTERACTIVE, login->keyboard_user) &&
                begin_check(login, message, login->keyboard_user != NULL ? login->keyboard_user : "",
                            login_keyboard_answer(session));
     default:
@@ -152,13 +144,13 @@ void login_answer(struct login *login, ssh_message message)
     const char *user = ssh_message_auth_user(message);
     switch (ssh_message_subtype(message)) {
     case SSH_AUTH_METHOD_NONE:
-        reply(message, login_by_none(login, user));
+        (void)login_reply(message, login_by_none(login, user));
         break;
     case SSH_AUTH_METHOD_PUBLICKEY:
         answer_key(login, message);
         break;
     case SSH_AUTH_METHOD_PASSWORD: /* not offered, nothing that could be right, or not to be kept */
-        reply(message, login_by_password(login, user, password_of(message)));
+        (void)login_reply(message, login_by_password(login, user, password_of(message)));
         break;
     default:
         if (login_judge_message(login, message) == 1) {

@@ -35,7 +35,7 @@
 #define RECORD_PIECES_BYTES 1000
 #define RECORD_PIECES_WAIT_US (10 * US_PER_MS)
 
-enum record_outcome { RECORD_REFUSED, RECORD_WOULD_DO, RECORD_ACCEPTED };
+enum record_outcome { RECORD_REFUSED, RECORD_WOULD_DO, RECORD_PARTIAL, RECORD_ACCEPTED };
 
 struct record_try {
     uint8_t method; /* index into record_methods */

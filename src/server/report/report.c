@@ -203,7 +203,7 @@ static json_t *signature_algorithm(const struct record_try *try)
 
 static json_t *login(const struct report_view *view)
 {
-    static const char *const outcomes[] = {"refused", "would-do", "accepted"};
+    static const char *const outcomes[] = {"refused", "would-do", "partial", "accepted"};
     const struct record *record = view->record;
     json_t *out = json_object(), *tries = json_array();
     for (unsigned i = 0; i < record->try_count && i < RECORD_TRIES; i++) {

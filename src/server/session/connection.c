@@ -152,7 +152,6 @@ struct connection *connection_create(struct connection_set *set, int fd, const s
         goto bad;
     }
     ssh_set_blocking(session, 0);
-    ssh_set_auth_methods(session, auth_libssh_methods(set->config->auth_mask));
     c->set = set;
     c->id = atomic_fetch_add_explicit(&set->board->next_connection, 1, memory_order_relaxed) + 1;
     c->peer = *peer;
