@@ -113,10 +113,10 @@ static void test_sources(void **state)
     struct world *world = *state;
     uint64_t key = key_of("192.0.2.1:1");
     world->config.max_per_source = 3;
-    assert_true(scoreboard_source_add(world->board, 0, key));
-    assert_true(scoreboard_source_add(world->board, 1, key));
+    assert_true(source_counts_add(&world->board->sources[0], key));
+    assert_true(source_counts_add(&world->board->sources[1], key));
     assert_int_equal(check(world, "192.0.2.1:1"), ADMITTED);
-    assert_true(scoreboard_source_add(world->board, 1, key));
+    assert_true(source_counts_add(&world->board->sources[1], key));
     assert_int_equal(check(world, "192.0.2.1:1"), REFUSED_SOURCE);
     assert_int_equal(check(world, "192.0.2.2:1"), ADMITTED);
     scoreboard_bury(world->board, 1); /* what a dead worker held does not count against anybody */
@@ -128,13 +128,13 @@ static void test_source_table_is_reused(void **state)
 {
     struct world *world = *state;
     for (uint64_t round = 0; round < 5; round++) {
-        for (uint64_t key = 1; key <= SCOREBOARD_SOURCES; key++) {
-            assert_true(scoreboard_source_add(world->board, 0, round << 32 | key));
+        for (uint64_t key = 1; key <= SOURCES_COUNTED; key++) {
+            assert_true(source_counts_add(&world->board->sources[0], round << 32 | key));
         }
-        assert_false(scoreboard_source_add(world->board, 0, UINT64_MAX));
-        for (uint64_t key = 1; key <= SCOREBOARD_SOURCES; key++) {
+        assert_false(source_counts_add(&world->board->sources[0], UINT64_MAX));
+        for (uint64_t key = 1; key <= SOURCES_COUNTED; key++) {
             assert_int_equal(scoreboard_source_count(world->board, round << 32 | key), 1);
-            scoreboard_source_remove(world->board, 0, round << 32 | key);
+            source_counts_remove(&world->board->sources[0], round << 32 | key);
         }
     }
 }
@@ -197,12 +197,12 @@ static void test_hold_off(void **state)
     uint64_t key = key_of("192.0.2.1:1");
     uint64_t now_ns = (uint64_t)mono_now().ns;
     world->config.profile = PROFILE_EXPOSED;
-    scoreboard_strike(world->board, key, now_ns);
+    source_strike(&world->board->hold_offs, key, now_ns);
     assert_int_equal(check(world, "192.0.2.1:1"), ADMITTED); /* once is an accident */
-    scoreboard_strike(world->board, key, now_ns);
+    source_strike(&world->board->hold_offs, key, now_ns);
     assert_int_equal(check(world, "192.0.2.1:1"), REFUSED_HELD_OFF);
     assert_int_equal(check(world, "192.0.2.2:1"), ADMITTED);
-    assert_false(scoreboard_is_held_off(world->board, key, now_ns + UINT64_C(3600) * 1000000000));
+    assert_false(source_is_held_off(&world->board->hold_offs, key, now_ns + UINT64_C(3600) * 1000000000));
     world->config.profile = PROFILE_BENCH;
     assert_int_equal(check(world, "192.0.2.1:1"), ADMITTED);
 }
@@ -239,7 +239,8 @@ static void test_one_cache_line_per_writer(void **state)
     assert_true((uintptr_t)&board->workers[1] / 64 > (uintptr_t)&board->workers[0].turn.sum_us / 64);
     assert_true((uintptr_t)&board->workers[0] / 64 > (uintptr_t)&board->next_connection / 64);
     assert_true((uintptr_t)&board->next_connection / 64 > (uintptr_t)&board->queues_half / 64);
-    assert_true((uintptr_t)&board->sources[1] / 64 > (uintptr_t)&board->sources[0][SCOREBOARD_SOURCES - 1].count / 64);
+    assert_true((uintptr_t)&board->sources[1] / 64 >
+                (uintptr_t)&board->sources[0].slots[SOURCES_COUNTED - 1].connections / 64);
 }
 
 int main(void)

@@ -65,7 +65,8 @@ static int decide(struct admission *admission, const struct net_address *peer, m
 {
     const struct config *config = admission->config;
     uint64_t source = net_source_key(peer);
-    if (config->profile == PROFILE_EXPOSED && scoreboard_is_held_off(admission->board, source, (uint64_t)now.ns)) {
+    if (config->profile == PROFILE_EXPOSED &&
+        source_is_held_off(&admission->board->hold_offs, source, (uint64_t)now.ns)) {
         return REFUSED_HELD_OFF;
     }
     if (config->max_connections != 0 && scoreboard_connections(admission->board) >= config->max_connections) {

@@ -12,23 +12,11 @@
 
 #include "server/config.h"
 #include "server/figures/counters.h"
+#include "server/figures/sources.h"
 #include "sshecho/net.h"
 
 #define SCOREBOARD_WORKERS (2 * CONFIG_WORKERS_MAX) /* a generation that serves, and one that comes or goes */
-#define SCOREBOARD_SOURCES 4096 /* source addresses one worker can count; more are admitted uncounted */
-#define SCOREBOARD_HELD_OFF 256
-#define SCOREBOARD_QUEUES 64 /* listening sockets */
-
-struct source_slot {
-    _Atomic uint64_t key; /* 0: free */
-    _Atomic uint64_t count;
-};
-
-struct held_off {
-    _Atomic uint64_t key;
-    _Atomic uint64_t strikes;
-    _Atomic uint64_t until_ns; /* monotonic */
-};
+#define SCOREBOARD_QUEUES 64                        /* listening sockets */
 
 /* What the kernel says of a worker. */
 struct worker_sample {
@@ -47,7 +35,7 @@ struct accept_queues {
 
 struct scoreboard {
     struct counters departed;
-    struct held_off held_off[SCOREBOARD_HELD_OFF];
+    struct source_hold_offs hold_offs;
     _Atomic uint64_t slots; /* workers[] from here on are empty: who looks at all of them stops here */
     _Atomic uint64_t worker_restarts, reloads, reload_failures, started_unix_s;
     _Atomic uint64_t log_lines_lost;      /* of the master's own */
@@ -59,9 +47,9 @@ struct scoreboard {
     /* written by every worker: ids of connections are unique over all workers of a run */
     alignas(COUNTERS_LINE_BYTES) _Atomic uint64_t next_connection;
     struct counters workers[SCOREBOARD_WORKERS];
-    alignas(COUNTERS_LINE_BYTES) struct source_slot sources[SCOREBOARD_WORKERS][SCOREBOARD_SOURCES];
+    alignas(COUNTERS_LINE_BYTES) struct source_counts sources[SCOREBOARD_WORKERS];
 };
-static_assert(sizeof(struct source_slot[SCOREBOARD_SOURCES]) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
+static_assert(sizeof(struct source_counts) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
 
 /* Whether two programs mean the same by it: raise the number when a word changes its place or meaning. */
 #define SCOREBOARD_LAYOUT ((UINT64_C(1) << 48) + sizeof(struct scoreboard) + 31 * sizeof(struct counters))
@@ -83,15 +71,7 @@ unsigned scoreboard_slots(const struct scoreboard *board);
 void scoreboard_enlist(struct scoreboard *board, unsigned slot, uint64_t pid);
 /* Master: the worker in `slot` is gone; its deeds are kept and its places cleared. */
 void scoreboard_bury(struct scoreboard *board, unsigned slot);
-/* Worker: one connection more of this source. False if the table is full: it is not counted, and not to be removed. */
-bool scoreboard_source_add(struct scoreboard *board, unsigned slot, uint64_t key);
-/* Worker: one that was counted has ended. */
-void scoreboard_source_remove(struct scoreboard *board, unsigned slot, uint64_t key);
 /* Connections of a source over all workers. */
 uint64_t scoreboard_source_count(const struct scoreboard *board, uint64_t key);
-
-/* Master: this source was being served when a worker went down. Held off after the second time, longer each time. */
-void scoreboard_strike(struct scoreboard *board, uint64_t key, uint64_t now_ns);
-bool scoreboard_is_held_off(const struct scoreboard *board, uint64_t key, uint64_t now_ns);
 
 #endif

@@ -150,7 +150,7 @@ static void worker_lost(struct workers *workers, unsigned slot, int status)
     if (process->killed == KILLED_LATE) {
         return; /* nobody's fault, and nobody to replace */
     }
-    scoreboard_strike(workers->board, counters_get(&counters->last_source), (uint64_t)now.ns);
+    source_strike(&workers->board->hold_offs, counters_get(&counters->last_source), (uint64_t)now.ns);
     if (process->state == PROCESS_LEAVING) {
         return;
     }

@@ -134,7 +134,7 @@ static void link_connection(struct connection *c)
     counters_add(&set->counters->connections, 1);
     counters_add(&set->counters->unauthenticated, 1);
     counters_add(&set->counters->accepted, 1);
-    c->source_counted = scoreboard_source_add(set->board, set->slot, c->source);
+    c->source_counted = source_counts_add(&set->board->sources[set->slot], c->source);
 }
 
 struct connection *connection_create(struct connection_set *set, int fd, const struct net_address *peer)
@@ -216,7 +216,7 @@ void connection_destroy(struct connection *c)
     }
     counters_sub(&set->counters->connections, 1);
     if (c->source_counted) {
-        scoreboard_source_remove(set->board, set->slot, c->source);
+        source_counts_remove(&set->board->sources[set->slot], c->source);
     }
     free(c->user);
     free(c->client_version);
