@@ -111,14 +111,14 @@ JUDGE ?= harm
 check-exposed: all
 	SSHECHOD_OPTIONS="profile=exposed" JUDGE=$(JUDGE) BUILD=$(BUILD) $(PYTEST) -n $(JOBS) test/hostile
 # Hostile tests and the echo's once more with libssh doing its own socket I/O and asking libcrypto for everything.
-PLAIN_TESTS ?= test/system/test_window.py test/system/test_services.py test/hostile
+PLAIN_TESTS ?= test/system/test_window.py test/system/test_data_packets.py test/system/test_services.py test/hostile
 check-plain: all bench-tools
 	SSHECHOD_OPTIONS="batch-io=no crypto-shortcuts=no" JUDGE=$(JUDGE) BUILD=$(BUILD) $(PYTEST) -n $(JOBS) $(PLAIN_TESTS)
 # Without the two seams in the program at all: that it still builds.
 build-plain:
 	$(MAKE) BUILD=build-plain TRANSPORT=0 CRYPTO_SHORTCUTS=0 all
 # Unit, window and hostile tests under ASan and UBSan, in $(BUILD)-asan; ASAN_TESTS=test/system for the rest.
-ASAN_TESTS ?= test/system/test_window.py test/hostile
+ASAN_TESTS ?= test/system/test_window.py test/system/test_data_packets.py test/hostile
 build-asan:
 	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined all unit-build
 check-asan: build-asan

@@ -1,7 +1,4 @@
-"""Runs sshload for a test, and the servers that it is tried against: OpenSSH, Dropbear, and bad ones.
-
-A bad server is a function that gets one accepted socket (run in a thread of its own), or a proxy in front of a good one.
-"""
+"""Runs sshload for a test and checks every result; runs OpenSSH and Dropbear for it. bad_servers has the others."""
 
 import contextlib
 import getpass
@@ -10,13 +7,12 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import jsonschema
 
 import harness
+
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
 DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/bin:/sbin")
@@ -140,6 +136,29 @@ def check_result(result):
         assert abs(summary["mb_per_s"] - summary["bytes"] / 1e6 / summary["seconds"]) < 0.01
 
 
+# -- how a run ended
+
+HASTE = ["--connect-timeout", "1s", "--handshake-timeout", "2s", "--timeout", "1s", "--drain-timeout", "1s"]
+
+
+def expect(outcome, *classes):
+    """The run failed, for these reasons and no other."""
+    assert outcome.code == 1, outcome
+    assert set(outcome.errors) and set(outcome.errors) <= set(classes), outcome
+    assert outcome.errors.get(classes[0]), outcome
+    for name in outcome.errors:
+        assert name in outcome.report and outcome.first(name) in outcome.report
+    return outcome
+
+
+def clean(outcome):
+    assert outcome.code == 0, outcome
+    assert outcome.errors == {}, outcome
+    summary = outcome.summary
+    assert summary["ok"] == summary["started"] > 0, outcome
+    return outcome
+
+
 # -- other servers
 
 
@@ -243,198 +262,3 @@ def dropbear(directory):
             keys.unlink()
         else:
             keys.write_bytes(before)
-
-
-# -- bad servers
-
-
-@contextlib.contextmanager
-def listener(serve_one):
-    """Accepts on loopback and gives each socket to serve_one(socket) in a thread; yields the address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.1)
-        over = threading.Event()
-        threads = []
-
-        def guarded(connection):
-            with connection, contextlib.suppress(OSError, EOFError):
-                connection.settimeout(30)
-                serve_one(connection)
-
-        def accept():
-            while not over.is_set():
-                with contextlib.suppress(TimeoutError):
-                    connection, _ = server.accept()
-                    thread = threading.Thread(target=guarded, args=(connection,), daemon=True)
-                    thread.start()
-                    threads.append((thread, connection))
-
-        acceptor = threading.Thread(target=accept, daemon=True)
-        acceptor.start()
-        try:
-            yield server.getsockname()
-        finally:
-            over.set()
-            acceptor.join()
-            for thread, connection in threads:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-                thread.join(5)
-
-
-@contextlib.contextmanager
-def meddler(address, change=None, stop_after=None):
-    """A TCP proxy to address. change(offset, data) returns what the client gets for that piece of the server's stream;
-    after stop_after bytes of it both connections are closed."""
-
-    def serve_one(client):
-        with socket.create_connection(address) as server:
-
-            def upstream():
-                with contextlib.suppress(OSError):
-                    while data := client.recv(65536):
-                        server.sendall(data)
-                with contextlib.suppress(OSError):
-                    server.shutdown(socket.SHUT_WR)
-
-            thread = threading.Thread(target=upstream, daemon=True)
-            thread.start()
-            offset = 0
-            with contextlib.suppress(OSError):
-                while data := server.recv(65536):
-                    if stop_after is not None:
-                        data = data[: max(0, stop_after - offset)]
-                    if not data:
-                        break
-                    client.sendall(change(offset, data) if change else data)
-                    offset += len(data)
-                    if offset == stop_after:
-                        break
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
-
-    with listener(serve_one) as own:
-        yield own
-
-
-DEATHS = ["banner", "key exchange", "login", "channel", "request", "first echo", "traffic", "channel closing"]
-
-
-@contextlib.contextmanager
-def mortal(phase):
-    """An echo server (paramiko) whose connections die in the named phase, each of them."""
-    import paramiko
-
-    key = paramiko.ECDSAKey.generate()
-
-    class Interface(paramiko.ServerInterface):
-        def __init__(self, connection):
-            self.connection = connection
-
-        def die_in(self, *phases):
-            if phase in phases:
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-        def check_auth_none(self, username):
-            self.die_in("login")
-            return paramiko.AUTH_SUCCESSFUL
-
-        def get_allowed_auths(self, username):
-            return "none"
-
-        def check_channel_request(self, kind, chanid):
-            self.die_in("channel")
-            return paramiko.OPEN_SUCCEEDED
-
-        def check_channel_shell_request(self, channel):
-            self.die_in("request")
-            threading.Thread(target=self.echo, args=(channel,), daemon=True).start()
-            return True
-
-        def echo(self, channel):
-            with contextlib.suppress(OSError, EOFError):
-                for count in range(1 << 30):
-                    data = channel.recv(65536)
-                    if not data:
-                        break
-                    self.die_in(*["first echo"] if count == 0 else ["traffic"] if count == 10 else [])
-                    channel.sendall(data)
-
-    def serve_one(connection):
-        if phase == "banner":
-            return
-        if phase == "key exchange":
-            connection.sendall(b"SSH-2.0-mortal\r\n")
-            connection.recv(4096)
-            return
-        transport = paramiko.Transport(connection)
-        transport.daemon = True
-        interface = Interface(connection)
-        if phase == "channel closing":
-            handlers = {paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: interface.die_in(phase)}
-            transport._channel_handler_table = {**transport._channel_handler_table, **handlers}
-        transport.add_server_key(key)
-        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-            transport.start_server(server=interface)
-            while transport.is_active():
-                time.sleep(0.02)
-        transport.close()
-
-    with listener(serve_one) as address:
-        yield address
-
-
-@contextlib.contextmanager
-def evil_echo(answer, refuse_channel=False, refuse_request=False, silent_close=False, version=None):
-    """An SSH server (paramiko) that is sound up to the channel; then answer(channel, count, data) replies to the
-    count-th piece of input, or raises EOFError to hang up."""
-    import paramiko
-
-    key = paramiko.ECDSAKey.generate()
-
-    class Interface(paramiko.ServerInterface):
-        def check_auth_none(self, username):
-            return paramiko.AUTH_SUCCESSFUL
-
-        def get_allowed_auths(self, username):
-            return "none"
-
-        def check_channel_request(self, kind, chanid):
-            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED if refuse_channel else paramiko.OPEN_SUCCEEDED
-
-        def check_channel_shell_request(self, channel):
-            if not refuse_request:
-                threading.Thread(target=echo, args=(channel,), daemon=True).start()
-            return not refuse_request
-
-    def echo(channel):
-        count = 0
-        channel.settimeout(30)
-        try:
-            while data := channel.recv(65536):
-                answer(channel, count, data)
-                count += 1
-        except (EOFError, OSError):
-            channel.get_transport().close()
-
-    def serve_one(connection):
-        with contextlib.suppress(paramiko.SSHException, EOFError):
-            transport = paramiko.Transport(connection)
-            transport.daemon = True
-            transport.local_version = version or transport.local_version
-            if silent_close:
-                transport._channel_handler_table = {
-                    **transport._channel_handler_table,
-                    paramiko.common.MSG_CHANNEL_CLOSE: lambda channel, message: None,
-                }
-            transport.add_server_key(key)
-            try:
-                transport.start_server(server=Interface())
-                while transport.is_active():
-                    time.sleep(0.02)
-            finally:
-                transport.close()
-
-    with listener(serve_one) as address:
-        yield address

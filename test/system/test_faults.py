@@ -20,16 +20,12 @@ from cryptography.exceptions import InvalidSignature
 import figures
 import harness
 import rawssh
+from fault_helpers import FULL, begin_load, outcome, tell
 from harness import wait_until
 from rawssh import pattern
-from sshload_helpers import finish_load, start_load, target_of
 
-FULL = os.environ.get("FAULTS") == "full"
+
 GONE = (ConnectionError, OSError, rawssh.PacketError)
-
-
-def tell(text):
-    print(f"\nfaults: {text}")
 
 
 # ---- memory
@@ -161,41 +157,13 @@ def test_1000_connections_and_64_fds(serve):
     )
 
 
-# ---- clients that stop, or go
-
-
-def load(server, *arguments):
-    """(the process, what outcome() takes) of a load that runs."""
-    started = start_load(
-        server.directory,
-        "-q",
-        "--no-progress",
-        *arguments,
-        target=f"tester@{target_of(server)}",
-        json_name=f"load-{time.monotonic_ns()}.json",
-    )
-    return started[1], started
-
-
-def outcome(process, started, timeout=60):
-    """(exit code, the JSON result) of a finished load."""
-    try:
-        done = finish_load(started, timeout)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    assert done.result is not None, f"sshload left no result: {done}"
-    return done.code, done.result
-
-
 @pytest.mark.alone
 def test_many_clients_stand_still(serve):
     """All clients of a process are stopped in the middle of their streams, then continued: nothing is missing."""
     clients = 1000 if FULL else 100
     server = serve(options=figures.OPTIONS)
     worker = server.worker
-    process, result = load(
+    process, result = begin_load(
         server,
         "-m",
         "stream",
@@ -286,7 +254,7 @@ def test_resets_at_random_moments(serve):
 def test_sessions_go_on_after_a_stall(serve):
     """The server stands still while sessions are due, so that every slot of the generator is busy: all are made up for."""
     server = serve(options=figures.OPTIONS)
-    process, result = load(server, "-m", "connect", "-c", "1", "-r", "20", "-d", "4s", "--drain-timeout", "20s")
+    process, result = begin_load(server, "-m", "connect", "-c", "1", "-r", "20", "-d", "4s", "--drain-timeout", "20s")
     wait_until(lambda: figures.metric(server, "logins_total") >= 5, 20, "the first sessions")
     for _ in range(3):
         os.kill(server.worker, signal.SIGSTOP)
@@ -297,231 +265,6 @@ def test_sessions_go_on_after_a_stall(serve):
     assert code == 0 and answer["summary"]["ok"] == answer["summary"]["started"] == 80, f"{code}: {answer['errors']}"
 
 
-# ---- processes that are killed
-
-
-def home_of(server, client):
-    """The worker that holds a client's connection."""
-    peer = "%s:%d" % client.sock.getsockname()[:2]
-    return int(server.wait_line("accept", peer=peer)["pid"])
-
-
-def test_workers_killed_under_load(serve):
-    """kill -9 of one worker after the other under load: their clients come back, the others notice nothing."""
-    kills = 20 if FULL else 4
-    server = serve(workers=2, options=figures.OPTIONS)
-    kept = 0
-    process, result = load(
-        server, "-m", "ping", "-c", "40", "-r", "400", "-d", f"{kills * 1.2 + 1}s", "--retry", "50ms", "-T", "5s"
-    )
-    worst = 0.0
-    wait_until(lambda: figures.metric(server, "connections") >= 40, 20, "the load")
-    for _ in range(kills):
-        workers = wait_until(lambda: len(server.workers()) == 2 and server.workers(), 5, "two workers")
-        keepers = [rawssh.Client(server.address).login() for _ in range(6)]
-        channels = [client.shell() for client in keepers]
-        homes = [home_of(server, client) for client in keepers]
-        victim, spared = sorted(workers, key=homes.count)
-        os.kill(victim, signal.SIGKILL)
-        start = time.monotonic()
-        wait_until(lambda: len(set(server.workers()) - {victim}) == 2, 5, "another worker")
-        worst = max(worst, time.monotonic() - start)
-        for client, channel, home in zip(keepers, channels, homes):
-            if home == spared:
-                assert client.echo(channel, pattern(5000)) == pattern(5000)
-                kept += 1
-            client.close()
-        time.sleep(0.3)
-    code, answer = outcome(process, result)
-    errors = {name: entry["count"] for name, entry in answer["errors"].items()}
-    assert set(errors) <= {"closed", "not-issued", "refused"}, f"beside lost connections there were {errors}"
-    assert answer["summary"]["ok"] > 0.5 * answer["summary"]["started"]
-    assert harness.served(server)
-    tell(
-        f"{kills} workers killed under load: replaced within {worst:.2f} s, {answer['summary']['ok']} messages echoed exactly, "
-        f"operations lost with the workers {errors}; {kept} sessions of the other worker watched, none lost"
-    )
-
-
-def test_master_killed_under_load(serve):
-    """The workers go when their master does, after a drain; a new server has the port at once."""
-    server = serve(workers=2, options={"drain-timeout": "2s"})
-    client = rawssh.Client(server.address).login()
-    channel = client.shell()
-    process, result = load(server, "-m", "ping", "-c", "20", "-d", "3s", "-T", "2s")
-    wait_until(lambda: len(server.lines("accept")) >= 21, 20, "the load")
-    workers = server.workers()
-    os.kill(server.pid, signal.SIGKILL)
-    start = time.monotonic()
-    server.process.wait()
-    try:
-        successor = serve(listen=(f"127.0.0.1:{server.port}",))
-        again = time.monotonic() - start
-        assert harness.served(successor)
-        assert client.echo(channel, pattern(20_000)) == pattern(20_000), "a session is to go on until the drain is over"
-        wait_until(lambda: not any(harness.is_running(pid) for pid in workers), 10, "end of the orphaned workers")
-        left = time.monotonic() - start
-        client.wait_end(5)
-        client.close()
-        code, answer = outcome(process, result)
-        assert "mismatch" not in answer["errors"]
-    finally:
-        for pid in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        server.expected_exit = -signal.SIGKILL
-    tell(
-        f"master killed under load: the port served again after {again:.2f} s, sessions went on to the drain deadline (2 s), "
-        f"orphans gone after {left:.2f} s"
-    )
-
-
-# ---- a log that cannot be written
-
-
-@pytest.mark.parametrize("sink", ["/dev/full", "closed pipe"])
-def test_log_cannot_be_written(serve, sink):
-    def spoil():
-        if sink == "/dev/full":
-            fd = os.open(sink, os.O_WRONLY)
-        else:
-            reading, fd = os.pipe()
-            os.close(reading)
-        os.dup2(fd, 2)
-
-    server = serve(
-        workers=2, options={**figures.OPTIONS, "metrics-listen": f"127.0.0.1:{harness.free_port()}"}, limit=spoil
-    )
-    sessions = 50
-    for number in range(sessions):
-        assert harness.served(server, pattern(1000, number))
-    server.signal(signal.SIGHUP)
-    server.signal(signal.SIGUSR1)
-    assert harness.served(server)
-    assert server.process.poll() is None
-    tell(f"log on {sink}: {sessions} sessions echoed exactly")
-
-
-class StalledReader:
-    """A fifo as stderr whose reader lives and sleeps."""
-
-    def __init__(self, directory):
-        self.path = directory / "stderr"
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def become_stderr(self):
-        os.dup2(os.open(self.path, os.O_WRONLY), 2)
-
-    def read(self):
-        with contextlib.suppress(BlockingIOError):
-            return os.read(self.fd, 1 << 20).decode()
-        return ""
-
-    def read_for(self, what, timeout=10):
-        """Reads on until a line has been there."""
-        text = []
-
-        def there():
-            text.append(self.read())
-            return what in "".join(text)
-
-        wait_until(there, timeout, f"{what} in the log")
-        return "".join(text)
-
-
-@pytest.mark.alone
-def test_log_reader_stalls(serve, tmp_path):
-    """Thousands of sessions, totals, a reload, a stuck worker and the end, while nobody reads stderr."""
-    reader = StalledReader(tmp_path)
-    server = serve(options={**figures.OPTIONS, "drain-timeout": "2s"}, limit=reader.become_stderr)
-    start = reader.read_for("event=ready").splitlines()
-    server.metrics = next(each["address"] for each in map(harness.parse_line, start) if each["event"] == "metrics")
-    sessions = 20_000 if FULL else 3000  # a pipe holds 64 KiB and a queue 256: some 1,200 sessions
-    if harness.is_sanitized():
-        sessions = 1500
-    process, result = load(server, "-m", "connect", "-c", "8", "-n", str(sessions))
-    code, answer = outcome(process, result)
-    assert (code, answer["summary"]["ok"]) == (0, sessions)
-    wait_until(lambda: figures.metric(server, "log_lines_lost_total") > 0, 5, "lost lines in the metric")
-    server.signal(signal.SIGUSR1)
-    before = server.workers()
-    server.signal(signal.SIGHUP)
-    wait_until(lambda: not set(server.workers()) & set(before), 10, "the workers of the reload")
-    assert harness.served(server, pattern(1000))
-    stuck = server.worker
-    os.kill(stuck, signal.SIGSTOP)
-    wait_until(lambda: server.workers() and stuck not in server.workers(), 10, "the end of the stuck worker")
-    harness.wait_served(server)
-
-    text = reader.read_for("event=log_lines_lost")
-    lines = [harness.parse_line(line) for line in text.splitlines()]
-    assert all(line.startswith("time=") for line in text.splitlines()), "a line was cut"
-    assert int(next(line["lines"] for line in lines if line["event"] == "log_lines_lost")) > 0
-    assert harness.served(server)
-    reader.read_for("event=close")
-
-    process, result = load(server, "-m", "connect", "-c", "8", "-n", str(sessions // 2))
-    assert outcome(process, result)[0] == 0
-    begin = time.monotonic()
-    assert server.process.poll() is None
-    server.stop(timeout=10)  # exit status 0 though nobody reads again
-    tell(
-        f"a log whose reader sleeps: {sessions} sessions, reload, a stuck worker; SIGTERM obeyed after "
-        f"{time.monotonic() - begin:.2f} s"
-    )
-
-
-# ---- a worker that spins
-
-
-def libssh_version(server):
-    return tuple(int(part) for part in server.wait_line("start")["libssh"].split("/")[0].split(".")[:2])
-
-
-def make_it_spin(client):
-    """Opens with maximum packet size 10 and asks for an echo (SECURITY.md says why)."""
-    channel = client.open(max_packet=10, window=1 << 20)
-    channel.shell(wait=False)
-    channel.feed(bytes(30_000))
-    for _ in range(20):
-        client.step(0.01)
-    client.violations.clear()
-
-
-def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
-    server = serve(workers=2, options={"profile": "exposed", "allow-anonymous": "yes", "crypto-shortcuts": "no"})
-    if libssh_version(server) >= (0, 11):
-        pytest.skip("this libssh does not spin at maximum packet size 10")
-    worst = 0.0
-    held_off = rounds = kept = 0
-    while not held_off and rounds < 6:
-        rounds += 1
-        keepers = [rawssh.Client(server.address).login() for _ in range(6)]
-        channels = [client.shell() for client in keepers]
-        homes = [home_of(server, client) for client in keepers]
-        client = rawssh.Client(server.address).login()
-        victim = home_of(server, client)
-        start = time.monotonic()
-        make_it_spin(client)
-        wait_until(lambda: victim not in server.workers() and len(server.workers()) == 2, 6, "replacement")
-        worst = max(worst, time.monotonic() - start)
-        client.close()
-        for keeper, channel, home in zip(keepers, channels, homes):
-            if home != victim:
-                assert keeper.echo(channel, pattern(3000)) == pattern(3000)
-                kept += 1
-            keeper.close()
-        held_off = not harness.served(server)
-    assert worst < 3, f"replacement took {worst:.1f} s"
-    assert held_off, f"not held off after {rounds} times"
-    assert server.wait_line("refuse")["reason"] == "held-off"
-    tell(
-        f"worker spun {rounds} times: replaced within {worst:.2f} s of the request, {kept} sessions of the other worker "
-        f"watched, none lost; the source is held off after {rounds} times"
-    )
-
-
 # ---- several at once
 
 
@@ -529,7 +272,7 @@ def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
 @pytest.mark.skipif(not FULL, reason="long: scripts/faults runs it")
 def test_reconnect_storm_of_1000(serve):
     server = serve(workers=2, options=figures.OPTIONS)
-    process, result = load(
+    process, result = begin_load(
         server,
         "-m",
         "hold",

@@ -7,7 +7,9 @@ import time
 import pytest
 
 import harness
-from sshload_helpers import finish_load, listener, load, start_load
+from bad_servers import listener
+from sshload_helpers import finish_load, load, start_load
+
 
 HASTE = ["--connect-timeout", "1s", "--handshake-timeout", "2s", "--timeout", "1s", "--drain-timeout", "1s"]
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from sshload_helpers import finish_load, listener, load, start_load
+from bad_servers import listener
+from sshload_helpers import finish_load, load, start_load
 
 
 @contextlib.contextmanager

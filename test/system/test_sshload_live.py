@@ -16,7 +16,9 @@ import urllib.request
 import pytest
 
 import harness
-from sshload_helpers import finish_load, listener, run_tool, start_load, target_of
+from bad_servers import listener
+from sshload_helpers import finish_load, run_tool, start_load, target_of
+
 
 DASHBOARD = harness.ROOT / "conf/deploy/grafana/sshecho.json"
 

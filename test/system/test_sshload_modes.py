@@ -2,29 +2,15 @@
 
 import collections
 import contextlib
-import json
-import os
-import pty
 import signal
 import subprocess
 import time
 
 import pytest
 
-import harness
-from sshload_helpers import (
-    DROPBEAR,
-    SSHD,
-    dropbear,
-    evil_echo,
-    finish_load,
-    listener,
-    load,
-    openssh,
-    run_tool,
-    start_load,
-    target_of,
-)
+from bad_servers import evil_echo, listener
+from sshload_helpers import DROPBEAR, SSHD, clean, dropbear, finish_load, load, openssh, run_tool, start_load
+
 
 GCM = "aes128-gcm@openssh.com"
 
@@ -45,14 +31,6 @@ def any_target(request, serve, tmp_path):
                 pytest.skip("no dropbear here")
             daemon = stack.enter_context(dropbear(tmp_path))
             yield daemon.address, ["--request", "exec:cat", "--identity", daemon.identity]
-
-
-def clean(outcome):
-    assert outcome.code == 0, outcome
-    assert outcome.errors == {}, outcome
-    summary = outcome.summary
-    assert summary["ok"] == summary["started"] > 0, outcome
-    return outcome
 
 
 def test_ping_closed_loop(any_target, tmp_path):
@@ -356,211 +334,3 @@ def test_interrupt_before_anything_was_measured_is_no_success(tmp_path):
 
 def silence():
     return listener(lambda connection: connection.recv(1) and time.sleep(20))
-
-
-# -- logging in and host keys
-
-
-def test_password_from_a_file_and_from_the_environment(serve, tmp_path):
-    password = tmp_path / "password"
-    password.write_text("correct horse\n")
-    with contextlib.ExitStack() as stack:
-        address = stack.enter_context(password_server("correct horse"))
-        clean(load(tmp_path, "-n", 5, "-c", 1, "--password-file", password, target=address))
-        environment = {"PATH": "/usr/bin", "HOME": str(tmp_path), "LOAD_PASSWORD": "correct horse"}
-        clean(load(tmp_path, "-n", 5, "-c", 1, "--password-env", "LOAD_PASSWORD", target=address, env=environment))
-        password.write_text("wrong\n")
-        outcome = load(tmp_path, "-n", 5, "-c", 1, "--password-file", password, target=address)
-        assert outcome.code == 1 and outcome.errors["authentication"] == 1
-
-
-@contextlib.contextmanager
-def password_server(password, keyboard=False):
-    import threading
-    import paramiko
-
-    key = paramiko.ECDSAKey.generate()
-
-    class Interface(paramiko.ServerInterface):
-        def check_auth_password(self, username, given):
-            return paramiko.AUTH_SUCCESSFUL if given == password and not keyboard else paramiko.AUTH_FAILED
-
-        def check_auth_interactive(self, username, submethods):
-            return paramiko.InteractiveQuery("Login", "", ("Word?", False))
-
-        def check_auth_interactive_response(self, responses):
-            return paramiko.AUTH_SUCCESSFUL if responses == [password] else paramiko.AUTH_FAILED
-
-        def get_allowed_auths(self, username):
-            return "keyboard-interactive" if keyboard else "password"
-
-        def check_channel_request(self, kind, chanid):
-            return paramiko.OPEN_SUCCEEDED
-
-        def check_channel_shell_request(self, channel):
-            threading.Thread(target=echo, args=(channel,), daemon=True).start()
-            return True
-
-    def echo(channel):
-        with contextlib.suppress(OSError):
-            while data := channel.recv(65536):
-                channel.sendall(data)
-
-    def serve_one(connection):
-        transport = paramiko.Transport(connection)
-        transport.add_server_key(key)
-        with contextlib.suppress(paramiko.SSHException, EOFError):
-            transport.start_server(server=Interface())
-            while transport.is_active():
-                time.sleep(0.02)
-
-    with listener(serve_one) as address:
-        yield address
-
-
-def test_keyboard_interactive(tmp_path):
-    with password_server("correct horse", keyboard=True) as address:
-        password = tmp_path / "password"
-        password.write_text("correct horse\n")
-        clean(load(tmp_path, "-n", 5, "-c", 2, "--password-file", password, target=address))
-        password.write_text("battery staple\n")
-        outcome = load(
-            tmp_path, "-n", 5, "-c", 1, "--auth", "keyboard-interactive", "--password-file", password, target=address
-        )
-        assert outcome.code == 1 and outcome.errors["authentication"] == 1
-
-
-@pytest.mark.skipif(SSHD is None, reason="no sshd here")
-def test_agent(tmp_path):
-    with openssh(tmp_path) as daemon:
-        path = tmp_path / "agent"
-        agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-        try:
-            harness.wait_until(path.exists, 5, "agent")
-            environment = {"PATH": "/usr/bin", "HOME": str(tmp_path), "SSH_AUTH_SOCK": str(path)}
-            subprocess.run(["ssh-add", "-q", str(daemon.identity)], env=environment, check=True, capture_output=True)
-            clean(load(tmp_path, "-n", 20, "-c", 2, "--request", "exec:cat", target=daemon, env=environment))
-        finally:
-            agent.terminate()
-            agent.wait()
-
-
-def host_key_of(server):
-    host, port = server.address
-    scanned = subprocess.run(
-        ["ssh-keyscan", "-p", str(port), "-t", "ed25519", host], capture_output=True, text=True, check=True
-    ).stdout
-    fingerprint = subprocess.run(
-        ["ssh-keygen", "-l", "-f", "-"], input=scanned, capture_output=True, text=True, check=True
-    ).stdout.split()[1]
-    return scanned, fingerprint
-
-
-def test_host_key_by_fingerprint_and_known_hosts(server, tmp_path):
-    scanned, fingerprint = host_key_of(server)
-    clean(load(tmp_path, "-n", 5, "--host-key", fingerprint, target=server))
-    known = tmp_path / "known_hosts"
-    known.write_text(scanned)
-    clean(load(tmp_path, "-n", 5, "--known-hosts", known, target=server))
-
-
-# -- outputs
-
-
-def test_report_json_and_hdr_agree(server, tmp_path):
-    outcome = clean(load(tmp_path, "-n", 1000, "--hdr", tmp_path / "out.hdr", "--label", "a run", target=server))
-    summary, latency = outcome.summary, outcome.result["latency_us"]
-    assert f"{summary['started']:,} started = {summary['ok']:,} ok" in outcome.report
-    lines = (tmp_path / "out.hdr").read_text().splitlines()
-    assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
-    rows = [line.split() for line in lines[2:] if not line.startswith("#")]
-    assert int(rows[-1][2]) == latency["count"] == 1000
-    assert float(rows[-1][0]) == pytest.approx(latency["max"] / 1000, abs=0.001)
-    median = next(float(row[0]) for row in rows if float(row[1]) >= 0.5)
-    assert median == pytest.approx(latency["p50"] / 1000, rel=0.002)
-    assert "a run" in outcome.report and outcome.result["label"] == "a run"
-
-
-def test_interval_lines(server, tmp_path):
-    outcome = clean(load(tmp_path, "-d", "1s", "-i", "200ms", target=server))
-    lines = [line for line in outcome.report.splitlines() if "echoes/s=" in line]
-    assert len(lines) >= 3
-    assert all("errors=0" in line for line in lines)
-
-
-def test_json_on_stdout_stands_alone(server):
-    done = run_tool("-d", "500ms", "-i", "100ms", "--json", "-", target_of(server))
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["summary"]["ok"] > 0
-    assert "echoes/s=" in done.stderr and "Operations" in done.stderr
-
-
-def test_progress_line_on_a_terminal(server, tmp_path, terminals):
-    outside, inside = pty.openpty()
-    process = subprocess.Popen(
-        [str(harness.SSHLOAD), "-d", "1200ms", "-c", "2", target_of(server)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=inside,
-    )
-    os.close(inside)
-    seen = b""
-    with contextlib.suppress(OSError):  # the far end closes
-        while piece := os.read(outside, 4096):
-            seen += piece
-    os.close(outside)
-    assert process.wait(20) == 0
-    assert seen.count(b"\r") >= 2 and b"echoes/s=" in seen and b"\n" not in seen
-
-
-@pytest.mark.parametrize(
-    "condition, code",
-    [("errors > 0", 0), ("p99 > 1us", 99), ("rate < 1000000", 99), ("p50 > 10s", 0), ("handshake-p99 >= 1us", 99)],
-)
-def test_gates(server, tmp_path, condition, code):
-    outcome = load(tmp_path, "-n", 200, "--fail-if", condition, target=server)
-    assert outcome.code == code, outcome
-    assert (condition in outcome.complaints) == (code == 99)
-
-
-@pytest.mark.parametrize(
-    "arguments, complaint",
-    [
-        ([], "no target"),
-        (["127.0.0.1:99999"], "127.0.0.1:99999"),
-        (["--rate", "x", "127.0.0.1"], "rate"),
-        (["--rate", "5, 7 for 1s", "127.0.0.1"], "spike A for TIME"),
-        (["--rate", "5..0 over 1s", "--count", "9", "127.0.0.1"], "count"),
-        (["--rate", "5 for 1s", "--warmup", "1s", "127.0.0.1"], "warmup"),
-        (["--mode", "sprint", "127.0.0.1"], "ping"),
-        (["--fail-if", "p101 > 1", "127.0.0.1"], "any percentile"),
-        (["--ciphers", "rot13", "127.0.0.1"], "rot13"),
-        (["--shard", "5/4", "127.0.0.1"], "shard"),
-        (["--identity", "/nonexistent", "127.0.0.1"], "/nonexistent"),
-        (["--size", "0", "127.0.0.1"], "size"),
-        (["--no-such-option", "127.0.0.1"], "no-such-option"),
-        (["-m", "stream", "-r", "5", "127.0.0.1"], "rate"),
-    ],
-)
-def test_bad_usage_is_one_line_and_exit_2(arguments, complaint):
-    done = run_tool(*arguments)
-    assert done.returncode == 2, done
-    assert done.stdout == "" and done.stderr.count("\n") == 1
-    assert complaint in done.stderr
-
-
-def test_help_and_version_go_to_stdout():
-    for option, word in (("--help", "--fail-if"), ("--version", "libssh")):
-        done = run_tool(option)
-        assert done.returncode == 0 and done.stderr == "" and word in done.stdout
-    for tool in ("compare", "merge", "plot", "report"):
-        assert run_tool(tool, "--help").returncode == 0
-
-
-def test_every_option_is_in_the_manual_page():
-    manual = (harness.ROOT / "man/sshload.1").read_text().replace("\\-", "-")
-    helped = run_tool("--help").stdout
-    names = [word.rstrip(",.)") for line in helped.splitlines() for word in line.split()[:2] if word.startswith("--")]
-    assert len(names) > 40
-    missing = [name for name in names if f"{name.split('=')[0]}" not in manual]
-    assert not missing

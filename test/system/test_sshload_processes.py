@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import harness
-
-from sshload_helpers import finish_load, listener, load, run_tool, start_load, target_of
+from bad_servers import listener
+from sshload_helpers import finish_load, load, run_tool, start_load, target_of
 
 
 def children_of(pid):

@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from sshload_helpers import evil_echo, finish_load, load, run_tool, start_load
+from bad_servers import evil_echo
+from sshload_helpers import finish_load, load, run_tool, start_load
+
 
 HOSTILE = "SSH-2.0-evil\x1b]0;owned\x07\x7f\u009b31m\u202e_\u00e9"
 

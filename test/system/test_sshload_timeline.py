@@ -15,7 +15,9 @@ import pytest
 
 import harness
 import interop
-from sshload_helpers import finish_load, load, meddler, run_tool, start_load
+from bad_servers import meddler
+from sshload_helpers import finish_load, load, run_tool, start_load
+
 
 STALL_S = 1.0
 LENGTH_S = 0.5

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 import harness
-from sshload_helpers import check_result, listener, load, run_tool, target_of
+from bad_servers import listener
+from sshload_helpers import check_result, load, run_tool, target_of
 
 
 @pytest.fixture

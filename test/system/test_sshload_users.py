@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 import harness
+from bad_servers import listener
 from passwords import hashed
-from sshload_helpers import finish_load, listener, load, make_key, run_tool, start_load, target_of
+from sshload_helpers import finish_load, load, make_key, run_tool, start_load, target_of
 
 
 def logged_in(server, count):
