@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "load/campaign/agents.h"
 #include "load/campaign/campaign.h"
 #include "load/pictures/pictures.h"
 #include "load/tools/tools.h"
@@ -27,6 +28,7 @@ static const struct {
     {"find", &find_option_table, NULL, NULL},
     {"run", &scenario_option_table, scenario_run, "a scenario file"},
     {"report", &page_option_table, page_run, "at least one result"},
+    {"clock", NULL, NULL, NULL},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -56,6 +58,9 @@ int commands_run(int argc, char **argv)
     const struct option_table *table = commands[which].table;
     if (table == &ab_option_table || table == &find_option_table) { /* most of their words are a run's */
         return table == &ab_option_table ? ab_run(argc, argv) : find_run(argc, argv);
+    }
+    if (table == NULL) { /* takes no words: it is asked by another sshload (--agents) */
+        return agents_clock();
     }
     union values values = {0};
     struct option_state given = {0};

@@ -4,6 +4,7 @@
  * Reads the command line, chooses between a run and the commands that work on its results, and turns outcomes into exit
  * codes: 0 done, 1 something went wrong in the run, 2 bad usage, 99 a --fail-if condition holds.
  */
+#include "load/campaign/agents.h"
 #include "load/commands.h"
 #include "load/connection/login.h"
 #include "load/drive/processes.h"
@@ -137,6 +138,31 @@ static int load(const struct settings *settings, const struct gate *gates, int a
     return code;
 }
 
+/* The same on other machines: targets, keys and what else the options name are looked at there. */
+static int load_by_agents(struct settings *settings, int argc, char **argv)
+{
+    struct load_options *o = &settings->options;
+    struct option_error error = {.text = ""};
+    struct gate *gates = NULL;
+    struct result merged;
+    bool any = false;
+    int code;
+    if (parse_gates(o, &gates, &error) != 0 || check_percentiles(o, &error) != 0) {
+        code = complain(EXIT_USAGE, error.text);
+    } else if (o->start_at != NULL && !plan_parse_instant(o->start_at, &settings->start_at_us)) {
+        code = complain(EXIT_USAGE, "--start-at: allowed: 2026-11-20T23:07:54Z, or seconds since 1970");
+    } else {
+        code = agents_run(settings, argc, argv, &merged, &any);
+    }
+    if (any) {
+        int outcome = say_outcome(settings, &merged, gates);
+        code = code == EXIT_OK ? outcome : code;
+        result_free(&merged);
+    }
+    free(gates);
+    return code;
+}
+
 static int start(int argc, char **argv)
 {
     struct settings settings;
@@ -154,6 +180,10 @@ static int start(int argc, char **argv)
     }
     if (settings.options.version) {
         version_print("sshload", stdout);
+        goto out;
+    }
+    if (settings.options.agents != NULL) {
+        code = load_by_agents(&settings, argc, argv);
         goto out;
     }
     log_setup((enum log_level)settings.options.log_level, (enum log_format)settings.options.log_format, STDERR_FILENO,

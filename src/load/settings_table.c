@@ -182,6 +182,13 @@ static const struct option_spec specs[] = {
     {"start-at", 0, OPTION_STRING, AT(start_at), 0, 0, NULL, NULL, "TIME",
      "Start the load at this instant (2026-11-20T23:07:54Z, or seconds since 1970) and report how late it was.",
      MACHINES, 0},
+    {"agents", 0, OPTION_STRING, AT(agents), 0, 0, NULL, NULL, "HOST,...",
+     "Run on these hosts, reached by ssh, each a shard of the run; all begin at once, and their results are merged.",
+     MACHINES, OPTION_COMMAND_LINE},
+    {"agent-ssh", 0, OPTION_STRING, AT(agent_ssh), 0, 0, "ssh", NULL, "COMMAND",
+     "What reaches an agent: OpenSSH's ssh with words of its own, e.g. 'ssh -F FILE'.", MACHINES, OPTION_COMMAND_LINE},
+    {"agent-command", 0, OPTION_STRING, AT(agent_command), 0, 0, "sshload", NULL, "PATH",
+     "Where sshload is on the agents.", MACHINES, OPTION_COMMAND_LINE},
 
     {"help", 'h', OPTION_BOOL, AT(help), 0, 0, "no", NULL, NULL, "Print this and exit.", "Help", OPTION_COMMAND_LINE},
     {"version", 'V', OPTION_BOOL, AT(version), 0, 0, "no", NULL, NULL, "Print versions and exit.", "Help",
@@ -196,6 +203,7 @@ const struct option_table load_option_table = {
              "       sshload ab -n N [OPTION]... TARGET_A TARGET_B\n"
              "       sshload find --slo CONDITION [OPTION]... TARGET\n"
              "       sshload run SCENARIO\n"
+             "       sshload --agents HOST,... [OPTION]... TARGET...\n"
              "       sshload compare A.json... -- B.json... [--tolerance PERCENT]\n"
              "       sshload merge FILE.json... [--json FILE]\n"
              "       sshload plot FILE.json... -o OUT.svg|OUT.png",

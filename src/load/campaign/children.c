@@ -1,14 +1,18 @@
 #include "load/campaign/children.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #define CODE_USAGE 2
+#define CODE_NOT_RUN 126 /* a shell: and 127, and 255 of ssh */
 
 static volatile sig_atomic_t signalled;
 
@@ -18,13 +22,42 @@ static void on_signal(int number)
     signalled++;
 }
 
-static void tell_all(const struct child_run *runs, size_t count, int number)
+static void close_input(struct child_run *run)
+{
+    if (run->foreign && run->input >= 0) {
+        (void)close(run->input);
+        run->input = -1;
+    }
+}
+
+static void tell_all(struct child_run *runs, size_t count, int number)
 {
     for (size_t i = 0; i < count; i++) {
-        if (runs[i].running) {
+        bool by_input = runs[i].foreign && runs[i].input >= 0 && number != SIGKILL;
+        close_input(&runs[i]);
+        if (runs[i].running && !by_input) {
             (void)kill(runs[i].pid, number);
         }
     }
+}
+
+/* What a foreign program reads and writes. 0 or an error number; *theirs is to be closed, if not -1. */
+static int connect_files(struct child_run *run, posix_spawn_file_actions_t *files, int *theirs)
+{
+    int ends[2];
+    *theirs = -1;
+    if (!run->foreign) {
+        return 0;
+    }
+    run->input = -1;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return errno;
+    }
+    *theirs = ends[0];
+    run->input = ends[1];
+    int rc = posix_spawn_file_actions_adddup2(files, ends[0], STDIN_FILENO);
+    rc = rc == 0 ? posix_spawn_file_actions_adddup2(files, run->output, STDOUT_FILENO) : rc;
+    return rc == 0 ? posix_spawn_file_actions_adddup2(files, run->complaints, STDERR_FILENO) : rc;
 }
 
 /* In a group of its own, so that a Ctrl-C reaches it once, through us; with no signal blocked. */
@@ -32,18 +65,30 @@ static int start(struct child_run *run)
 {
     static char name[] = "sshload";
     posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t files;
     sigset_t none;
+    int theirs;
+    size_t before = run->foreign ? 0 : 1;
     char **argv = calloc(run->count + 2, sizeof *argv);
     if (argv == NULL) {
         return ENOMEM;
     }
     argv[0] = name;
-    memcpy(argv + 1, run->words, run->count * sizeof *argv);
+    memcpy(argv + before, run->words, run->count * sizeof *argv);
     (void)sigemptyset(&none);
     (void)posix_spawnattr_init(&attributes);
+    (void)posix_spawn_file_actions_init(&files);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
-    int rc = posix_spawn(&run->pid, "/proc/self/exe", NULL, &attributes, argv, environ);
+    int rc = connect_files(run, &files, &theirs);
+    if (rc == 0) {
+        rc = run->foreign ? posix_spawnp(&run->pid, argv[0], &files, &attributes, argv, environ)
+                          : posix_spawn(&run->pid, "/proc/self/exe", &files, &attributes, argv, environ);
+    }
+    if (theirs >= 0) {
+        (void)close(theirs);
+    }
+    (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attributes);
     free(argv);
     run->running = rc == 0;
@@ -71,17 +116,66 @@ static bool reap(struct child_run *runs, size_t count, size_t *running)
         struct child_run *run = find(runs, count, pid);
         if (run != NULL) {
             run->running = false;
+            close_input(run);
             run->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-            failed = failed || run->code < 0 || run->code == CODE_USAGE;
+            failed = failed || run->code < 0 || run->code == CODE_USAGE || run->code >= CODE_NOT_RUN;
             (*running)--;
         }
     }
     return failed;
 }
 
-int children_run(struct child_run *runs, size_t count)
+static int64_t now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The next signal of the set, or 0 when the instant has come (0: it never does). */
+static int wait_until(const sigset_t *set, int64_t until_us)
+{
+    if (until_us == 0) {
+        return sigwaitinfo(set, NULL);
+    }
+    int64_t left_us = until_us - now_us();
+    left_us = left_us > 0 ? left_us : 0;
+    struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    int number = sigtimedwait(set, NULL, &left);
+    return number < 0 && errno == EAGAIN ? 0 : number;
+}
+
+static void await_all(struct child_run *runs, size_t count, const sigset_t *set, const struct children_limits *limits,
+                      size_t running, bool ended)
+{
+    int64_t until_us = limits->deadline_us;
+    bool told = ended;
+    while (running > 0) {
+        int number = wait_until(set, until_us);
+        bool tell = false;
+        if (number == SIGINT || number == SIGTERM) {
+            signalled++;
+            tell = true;
+        } else if (number == 0) {
+            number = told ? SIGKILL : SIGTERM;
+            tell = true;
+        }
+        if (reap(runs, count, &running) && !ended) {
+            number = number == SIGKILL ? SIGKILL : SIGTERM;
+            tell = ended = true;
+        }
+        if (tell) {
+            tell_all(runs, count, number);
+            until_us = limits->grace_us > 0 ? now_us() + limits->grace_us : 0;
+            told = true;
+        }
+    }
+}
+
+int children_run(struct child_run *runs, size_t count, const struct children_limits *limits)
 {
     const int watched[] = {SIGINT, SIGTERM, SIGCHLD};
+    const struct children_limits none = {0};
     struct sigaction action = {.sa_handler = on_signal};
     struct sigaction before[2];
     sigset_t set;
@@ -101,22 +195,13 @@ int children_run(struct child_run *runs, size_t count)
         int rc = start(&runs[i]);
         running += rc == 0 ? 1 : 0;
         if (rc != 0) {
-            (void)fprintf(stderr, "sshload: a run cannot be started: %s\n", strerror(rc));
+            (void)fprintf(stderr, "sshload: %s cannot be started: %s\n", runs[i].foreign ? runs[i].words[0] : "a run",
+                          strerror(rc));
             tell_all(runs, count, SIGTERM);
             ended = true;
         }
     }
-    while (running > 0) {
-        int number = sigwaitinfo(&set, NULL);
-        if (number == SIGINT || number == SIGTERM) {
-            signalled++;
-            tell_all(runs, count, number);
-        }
-        if (reap(runs, count, &running) && !ended) {
-            tell_all(runs, count, SIGTERM);
-            ended = true;
-        }
-    }
+    await_all(runs, count, &set, limits == NULL ? &none : limits, running, ended);
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
     (void)sigaction(SIGINT, &before[0], NULL);
     (void)sigaction(SIGTERM, &before[1], NULL);

@@ -140,7 +140,7 @@ static int run_groups(struct scenario *scenario, struct part *parts, const struc
         }
         runs[i] = (struct child_run){.words = scenario->groups[i].words, .count = scenario->groups[i].count};
     }
-    (void)children_run(runs, scenario->count);
+    (void)children_run(runs, scenario->count, NULL);
     int code = worst_of(runs, scenario->count);
     for (size_t i = 0; i < scenario->count; i++) {
         if (access(parts[i].file, R_OK) != 0) {
