@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_IN_US INT64_C(3000000) /* after --ramp: for ssh, and for the sessions to stand */
+#define START_IN_US INT64_C(1500000) /* beside --ramp, and twice what it took to reach them: the sessions stand then   \
+                                      */
 #define LATE_US INT64_C(60000000)    /* beyond all its time-outs: an agent that still runs is lost */
 #define RAN_LAST 1                   /* exit codes of a run that was one, and left a result: 0 and this */
 
@@ -235,12 +236,13 @@ static int64_t now_us(void)
 
 /* Runs them to their ends and merges what they leave. */
 static int run_all(const struct settings *settings, struct agent *agents, size_t count, const struct words *runs,
-                   struct result *merged, bool *any)
+                   int64_t reach_us, struct result *merged, bool *any)
 {
     const struct load_options *o = &settings->options;
     struct child_run *children = calloc(count, sizeof *children);
     char start_at[64];
-    int64_t start_us = settings->start_at_us > 0 ? settings->start_at_us : now_us() + (int64_t)o->ramp_us + START_IN_US;
+    int64_t start_us = settings->start_at_us;
+    start_us = start_us > 0 ? start_us : now_us() + (int64_t)o->ramp_us + START_IN_US + 2 * reach_us;
     int64_t late_us =
         LATE_US + (int64_t)(o->connect_timeout_us + o->handshake_timeout_us + o->timeout_us + o->drain_timeout_us);
     struct children_limits limits = {.grace_us = late_us};
@@ -251,12 +253,11 @@ static int run_all(const struct settings *settings, struct agent *agents, size_t
     (void)snprintf(start_at, sizeof start_at, "%lld.%06lld", (long long)(start_us / 1000000),
                    (long long)(start_us % 1000000));
     for (size_t i = 0; children != NULL && i < count; i++) {
-        if (complete_words(&agents[i], o, runs, i, count, start_at) != 0) {
+        if (complete_words(&agents[i], o, runs, i, count, start_at) != 0 || ftruncate(agents[i].complaints, 0) != 0) {
             free(children);
             children = NULL;
             break;
         }
-        (void)ftruncate(agents[i].complaints, 0);
         (void)lseek(agents[i].complaints, 0, SEEK_SET);
         children[i] = (struct child_run){.words = agents[i].ssh,
                                          .count = agents[i].ssh_count + 1,
@@ -292,6 +293,7 @@ int agents_run(const struct settings *settings, int argc, char **argv, struct re
     char *hosts = strdup(o->agents);
     char *ssh = strdup(o->agent_ssh);
     size_t count = 0;
+    int64_t reach_us = 0;
     int code;
     *any = false;
     for (size_t i = 0; i < OWN_NAMES; i++) {
@@ -302,8 +304,8 @@ int agents_run(const struct settings *settings, int argc, char **argv, struct re
     } else if (check(settings, &error) != 0 || start_list(agents, &count, hosts, ssh, &error) != 0) {
         code = tools_complain(TOOLS_USAGE, error.text);
     } else {
-        code = agents_measure_clocks(agents, count, o->agent_command, o->quiet);
-        code = code == TOOLS_OK ? run_all(settings, agents, count, &line.runs, merged, any) : code;
+        code = agents_measure_clocks(agents, count, o->agent_command, o->quiet, &reach_us);
+        code = code == TOOLS_OK ? run_all(settings, agents, count, &line.runs, reach_us, merged, any) : code;
     }
     for (size_t i = 0; i < count; i++) {
         (void)close(agents[i].output);

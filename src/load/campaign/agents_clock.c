@@ -180,8 +180,9 @@ static int fail(const struct agent *agent, const char *otherwise)
     return TOOLS_USAGE;
 }
 
-int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet)
+int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet, int64_t *reach_us)
 {
+    int64_t asked_us = clock_us(CLOCK_MONOTONIC);
     struct asked *asked = calloc(count, sizeof *asked);
     char *words = NULL;
     int code = TOOLS_OK;
@@ -199,6 +200,7 @@ int agents_measure_clocks(struct agent *agents, size_t count, const char *comman
         int64_t offset_us = 0;
         int64_t within_us = 0;
         bool answered = exchange(&asked[i], &offset_us, &within_us) == 0;
+        *reach_us = clock_us(CLOCK_MONOTONIC) - asked_us;
         take_leave(&asked[i], answered);
         code = answered ? judge(&agents[i], offset_us, within_us, quiet)
                         : fail(&agents[i], "no time in 20 s from `sshload clock` there");

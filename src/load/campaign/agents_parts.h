@@ -20,7 +20,8 @@ struct agent {
 int agents_quote(char **text, const char *word);
 /* Puts the last line that ssh or the agent complained with into out; empty if there is none. */
 void agents_last_words(const struct agent *agent, char *out, size_t size);
-/* Asks each for the time. 0; or an exit code, having said which does not answer, or whose clock is off. */
-int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet);
+/* Asks each for the time; *reach_us is how long it took to reach them all. 0; or an exit code, having said which does
+ * not answer, or whose clock is off. */
+int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet, int64_t *reach_us);
 
 #endif

@@ -1,0 +1,163 @@
+"""sshload --agents: one run on several machines, here three sshds on loopback, each with keys of its own."""
+
+import contextlib
+import getpass
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import harness
+from metrics_page import figure
+from sshload_helpers import SSHD, finish_load, load, openssh, run_tool, start_load, target_of
+
+pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
+
+HOST = """Host {name}
+HostName 127.0.0.1
+Port {port}
+User {user}
+IdentityFile {identity}
+IdentitiesOnly yes
+StrictHostKeyChecking no
+UserKnownHostsFile {known_hosts}
+LogLevel ERROR
+"""
+NAMES = ["one", "two", "three"]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    """Words of a command line that reach three agents: an ssh_config, and sshload by its path."""
+    directory = tmp_path_factory.mktemp("agents")
+    with contextlib.ExitStack() as stack:
+        blocks = []
+        for name in NAMES:
+            (directory / name).mkdir()
+            daemon = stack.enter_context(openssh(directory / name))
+            blocks.append(
+                HOST.format(
+                    name=name,
+                    port=daemon.address[1],
+                    user=getpass.getuser(),
+                    identity=daemon.identity,
+                    known_hosts=directory / "known_hosts",
+                )
+            )
+        config = directory / "config"
+        config.write_text("".join(blocks))
+        yield [f"--agent-ssh=ssh -F {config}", f"--agent-command={harness.SSHLOAD}"]
+
+
+def ssh_processes(parent):
+    """The ssh of each agent in its run, by its name."""
+    found = {}
+    for pid in harness.children(parent):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().decode().split("\0")
+            if "sshload-agent" in " ".join(words):
+                found[words[words.index("--") - 1]] = pid
+    return found
+
+
+def sessions(server):
+    return figure(server, 'connections{state="open"}')
+
+
+def test_three_agents_are_one_run(hosts, observed, tmp_path):
+    server = observed()
+    done = load(
+        tmp_path, *hosts, "--agents", "one,two,three", "-c", "7", "-d", "1s", "--label", "it's one", target=server
+    )
+    assert done.code == 0, done
+    result = done.result
+    assert [part["shard"] for part in result["about"]["parts"]] == [1, 2, 3], done
+    assert result["shards"]["merged"] == 3 and result["label"] == "it's one", done
+    assert result["summary"]["ok"] > 10 and abs(result["start_skew_us"]) < 1e6, done
+    assert figure(server, "echoes_total") == result["summary"]["started"], done
+    for name in NAMES:
+        assert f"agent {name}: clock " in done.complaints, done
+
+
+def test_an_agent_that_is_lost_fails_the_run(hosts, observed, tmp_path):
+    """The others stop, and nothing goes on at the host that was lost either."""
+    server = observed()
+    started = start_load(
+        tmp_path, *hosts, "--agents", "one,two,three", "-c", "3", "-d", "1h", "--timeout=1s", target=server
+    )
+    try:
+        harness.wait_until(lambda: sessions(server) == 3, 20, "the sessions of all agents")
+        os.kill(ssh_processes(started[1].pid)["two"], signal.SIGKILL)
+    finally:
+        done = finish_load(started, 30)
+    assert done.code == 1, done
+    assert [line for line in done.complaints.splitlines() if "lost" in line] == [
+        "sshload: agent two is lost (ssh was ended by a signal): it said nothing"
+    ], done
+    assert "2 of 3 agents are in the figures" in done.complaints, done
+    harness.wait_until(lambda: sessions(server) == 0, what="the end of the lost agent's sessions")
+
+
+def test_ctrl_c_ends_all_agents_and_prints_what_there_is(hosts, observed, tmp_path):
+    server = observed()
+    started = start_load(tmp_path, *hosts, "--agents=one,two,three", "-c3", "-d1h", target=server)
+    try:
+        harness.wait_until(lambda: sessions(server) == 3, 20, "the sessions of all agents")
+        harness.wait_until(lambda: figure(server, "echoes_total") > 300, 20, "traffic")
+        started[1].send_signal(signal.SIGINT)
+    finally:
+        done = finish_load(started, 30)
+    assert done.result is not None and len(done.result["about"]["parts"]) == 3, done
+    assert done.result["summary"]["ok"] > 10, done
+    harness.wait_until(lambda: sessions(server) == 0, what="the end of all sessions")
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["--agents=one,two", "--agent-command=/nonexistent/sshload"], "sshload: agent one does not answer: "),
+        (["--agents=one,nowhere.invalid"], "sshload: agent nowhere.invalid does not answer: ssh: "),
+        (["--agents=one,-oProxyCommand=true"], "--agents: allowed: "),
+        (["--agents=one,,two"], "--agents: allowed: "),
+        (["--agents=one", "--shard=1/2"], "--agents: --shard has no meaning with agents"),
+        (["--agents=one", "--agent-ssh=/nonexistent/ssh"], "No such file"),
+    ],
+)
+def test_agents_that_cannot_begin(hosts, words, complaint):
+    done = run_tool(*hosts, *words, "-d", "1s", "127.0.0.1:9")
+    assert done.returncode == 2, done
+    assert complaint in done.stderr and not done.stdout, done
+    assert "/nonexistent/sshload" not in words[-1] or "/nonexistent/sshload" in done.stderr, done
+    assert len([line for line in done.stderr.splitlines() if ": clock " not in line]) == 1, done
+
+
+SKEWED = """#!/bin/sh
+# The sshload of a host whose clock is 80 ms ahead.
+[ "$1" = clock ] || exec {sshload} "$@"
+exec {python} -c '
+import sys, time
+for line in iter(sys.stdin.readline, ""):
+    print("welcome to this host\\nsshload-clock", int((time.time() + 0.080) * 1e6), flush=True)'
+"""
+
+
+def test_a_clock_that_is_off_is_told_and_refused(hosts, tmp_path):
+    command = tmp_path / "skewed"
+    command.write_text(SKEWED.format(sshload=harness.SSHLOAD, python=sys.executable))
+    command.chmod(0o755)
+    done = run_tool(*hosts, f"--agent-command={command}", "--agents=three", "-d1s", "127.0.0.1:9")
+    assert done.returncode == 2, done
+    said = done.stderr.split("agent three: its clock is ")[1]
+    assert 75 < float(said.split()[0]) < 85 and said.split(" ", 1)[1].startswith("ms ahead of ours (to within "), done
+
+
+def test_the_clock_answers_until_its_input_ends():
+    before = time.time()
+    done = subprocess.run([harness.SSHLOAD, "clock"], input="\n\n", capture_output=True, text=True, timeout=10)
+    answers = [line.split() for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and [words[0] for words in answers] == ["sshload-clock"] * 2, done
+    assert before - 0.01 <= int(answers[0][1]) / 1e6 <= time.time() + 0.01, done
