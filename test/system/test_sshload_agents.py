@@ -12,7 +12,7 @@ import pytest
 
 import harness
 from metrics_page import figure
-from sshload_helpers import SSHD, finish_load, load, openssh, run_tool, start_load, target_of
+from sshload_helpers import SSHD, finish_load, load, openssh, run_tool, start_load
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
 
@@ -76,7 +76,7 @@ def test_three_agents_are_one_run(hosts, observed, tmp_path):
     assert done.code == 0, done
     result = done.result
     assert [part["shard"] for part in result["about"]["parts"]] == [1, 2, 3], done
-    assert result["shards"]["merged"] == 3 and result["label"] == "it's one", done
+    assert result["label"] == "it's one", done
     assert result["summary"]["ok"] > 10 and abs(result["start_skew_us"]) < 1e6, done
     assert figure(server, "echoes_total") == result["summary"]["started"], done
     for name in NAMES:
