@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_IN_US INT64_C(1500000) /* beside --ramp, and twice what it took to reach them: the sessions stand then   \
-                                      */
-#define LATE_US INT64_C(60000000)    /* beyond all its time-outs: an agent that still runs is lost */
-#define RAN_LAST 1                   /* exit codes of a run that was one, and left a result: 0 and this */
+/* Beside --ramp and twice what it took to reach them: the sessions stand then. */
+#define START_IN_US INT64_C(1500000)
+#define LATE_US INT64_C(60000000) /* beyond all its time-outs: an agent that still runs is lost */
+#define RAN_LAST 1                /* exit codes of a run that was one, and left a result: 0 and this */
 
 /* Options that are the whole run's and not an agent's. */
 static const char *const own_names[] = {"agents", "agent-ssh", "agent-command", "json", "hdr",      "hlog",
