@@ -1,4 +1,6 @@
-/* Inside the room of agents.h: what its files share. */
+/*
+ * agents_parts.h - inside the room of agents.h: what its files share.
+ */
 #ifndef LOAD_CAMPAIGN_AGENTS_PARTS_H
 #define LOAD_CAMPAIGN_AGENTS_PARTS_H
 
