@@ -206,7 +206,7 @@ const struct option_table load_option_table = {
              "       sshload --agents HOST,... [OPTION]... TARGET...\n"
              "       sshload compare A.json... -- B.json... [--tolerance PERCENT]\n"
              "       sshload merge FILE.json... [--json FILE]\n"
-             "       sshload plot FILE.json... -o OUT.svg|OUT.png",
+             "       sshload plot FILE.json... -o OUT.svg",
 };
 
 int settings_read(struct settings *settings, int argc, char **argv, struct string_list *positional,

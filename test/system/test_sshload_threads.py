@@ -3,6 +3,7 @@ these with a sshload that ThreadSanitizer watches."""
 
 import signal
 import time
+import urllib.request
 
 import pytest
 
@@ -22,9 +23,12 @@ def test_a_rate_with_retry_beside_a_dead_target(server, tmp_path):
     assert outcome.code == 1 and outcome.summary["started"] == 200, outcome
 
 
-def test_more_threads_than_may_connect(server, tmp_path):
-    outcome = load(tmp_path, "-c", 24, "-t", 8, "--connecting", 2, "-d", "300ms", "-i", "20ms", target=server)
-    assert outcome.code == 0 and outcome.summary["connects_up"] == 24, outcome
+@pytest.mark.parametrize("connections, threads", [(24, 8), (64, 16), (64, 16), (64, 16)])
+def test_more_threads_than_may_connect(server, tmp_path, connections, threads):
+    """Each that waits is told when one may: also when it was another's turn who no longer wanted."""
+    options = ["-c", connections, "-t", threads, "--connecting", 2, "-d", "100ms", "-i", "20ms"]
+    outcome = load(tmp_path, *options, target=server)
+    assert outcome.code == 0 and outcome.summary["connects_up"] == connections, outcome
 
 
 @pytest.mark.parametrize("mode", ["stream", "connect", "hold"])
@@ -49,3 +53,21 @@ def test_intervals_of_many_threads_add_up(server, tmp_path):
     outcome = load(tmp_path, "-c", 8, "-t", 4, "-d", "700ms", "-w", "100ms", "-i", "2ms", *files, target=server)
     assert outcome.code == 0, outcome
     assert len(outcome.result["intervals"]["rows"]) > 100  # finish_load looks at their sum
+
+
+def test_a_look_before_the_first_thread_runs(server, tmp_path):
+    """Whoever knows the port asks again and again until there is an answer: the first is of the run's first moments."""
+    port = harness.free_port()
+    for _ in range(4):
+        options = ["-c", 4, "-t", 8, "-d", "100ms", "--metrics-listen", f"127.0.0.1:{port}"]
+        started = start_load(tmp_path, *options, target=server)
+        harness.wait_until(lambda: first_page(port) or started[1].poll() is not None, 10, "a page", pause=0)
+        assert finish_load(started, 30).code == 0
+
+
+def first_page(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+            return page.read()
+    except OSError:
+        return None

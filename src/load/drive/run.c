@@ -268,21 +268,39 @@ static void gather(struct run *run, struct result *result)
     gather_server(run, result, from_ns, to_ns);
 }
 
+static void free_workers(struct run *run, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        load_worker_free(&run->workers[i]);
+    }
+    free(run->workers);
+}
+
+/* All of them are there before anybody looks on. Leaves none on failure. */
+static int init_workers(struct run *run, char *error, size_t error_size)
+{
+    for (unsigned i = 0; i < run->settings->threads; i++) {
+        if (load_worker_init(&run->workers[i], run->settings, &run->control, i) != 0) {
+            (void)snprintf(error, error_size, "%s", run->workers[i].error);
+            free_workers(run, i + 1);
+            return -1;
+        }
+        run->intervals.samplers[i] = &run->workers[i].sampler;
+    }
+    return 0;
+}
+
 /* Stops with the first that cannot begin; those before it have been told to stop. */
 static int start_workers(struct run *run, char *error, size_t error_size)
 {
-    const struct settings *settings = run->settings;
-    for (unsigned i = 0; i < settings->threads; i++) {
-        struct load_worker *worker = &run->workers[i];
-        if (load_worker_start(worker, settings, &run->control, i) != 0) {
+    for (; run->started < run->settings->threads; run->started++) {
+        struct load_worker *worker = &run->workers[run->started];
+        if (load_worker_start(worker) != 0) {
             (void)snprintf(error, error_size, "%s", worker->error);
             atomic_store(&run->control.stop, true);
             wake_all(run);
-            load_worker_free(worker);
             return -1;
         }
-        run->intervals.samplers[i] = &worker->sampler;
-        run->started++;
     }
     return 0;
 }
@@ -344,14 +362,19 @@ int run_load(const struct settings *settings, int link_fd, struct result *result
         free(run.workers);
         return -1;
     }
-    if (start_watching(&run, link_fd, error, error_size) != 0) {
-        stop_watching(&run);
+    run.control.loop = run.loop;
+    if (init_workers(&run, error, error_size) != 0) {
         intervals_free(&run.intervals);
         slots_destroy(&run.control.slots);
-        free(run.workers);
         return -1;
     }
-    run.control.loop = run.loop;
+    if (start_watching(&run, link_fd, error, error_size) != 0) {
+        stop_watching(&run);
+        free_workers(&run, settings->threads);
+        intervals_free(&run.intervals);
+        slots_destroy(&run.control.slots);
+        return -1;
+    }
     run.began = mono_now();
     watch(&run);
     int rc = start_workers(&run, error, error_size);
@@ -366,10 +389,7 @@ int run_load(const struct settings *settings, int link_fd, struct result *result
     if (rc == 0) {
         gather(&run, result);
     }
-    for (unsigned i = 0; i < run.started; i++) {
-        load_worker_free(&run.workers[i]);
-    }
-    free(run.workers);
+    free_workers(&run, settings->threads);
     observer_free(run.observer);
     intervals_free(&run.intervals);
     slots_destroy(&run.control.slots);

@@ -41,14 +41,26 @@ bool slots_take(struct slots *slots, unsigned thread)
     return true;
 }
 
-void slots_give(struct slots *slots, unsigned thread)
+static void tell_next(struct slots *slots, unsigned thread)
 {
-    (void)atomic_fetch_add(&slots->free, 1);
     for (unsigned i = 1; i <= slots->threads; i++) { /* the others first, in turn */
         unsigned next = (thread + i) % slots->threads;
         if (atomic_exchange(&slots->wanting[next], false)) {
             slots->came_free(next, slots->data);
             return;
         }
+    }
+}
+
+void slots_give(struct slots *slots, unsigned thread)
+{
+    (void)atomic_fetch_add(&slots->free, 1);
+    tell_next(slots, thread);
+}
+
+void slots_told(struct slots *slots, unsigned thread)
+{
+    if (atomic_load(&slots->free) > 0) {
+        tell_next(slots, thread);
     }
 }

@@ -27,5 +27,8 @@ void slots_destroy(struct slots *slots);
 /* False: none is free, and this thread is told when one may be. */
 bool slots_take(struct slots *slots, unsigned thread);
 void slots_give(struct slots *slots, unsigned thread);
+/* Who has been told, and has taken what it still wants, passes on what is left: it may have got its slot otherwise
+ * meanwhile, and nobody else has been told of this one. */
+void slots_told(struct slots *slots, unsigned thread);
 
 #endif

@@ -199,6 +199,7 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
     } else if (gate_ns != 0 && worker->phase == WORKER_READY) {
         open_gate(worker, gate_ns);
     }
+    slots_told(&worker->control->slots, worker->index);
 }
 
 static bool is_settled(const struct traffic *traffic)
@@ -270,8 +271,8 @@ static void prepare_watchers(struct load_worker *worker)
     worker->phase_timer.data = worker;
 }
 
-int load_worker_start(struct load_worker *worker, const struct settings *settings, struct load_control *control,
-                      unsigned index)
+int load_worker_init(struct load_worker *worker, const struct settings *settings, struct load_control *control,
+                     unsigned index)
 {
     *worker = (struct load_worker){.settings = settings, .control = control, .index = index, .phase = WORKER_RAMP};
     (void)snprintf(worker->error, sizeof worker->error, "out of memory");
@@ -292,6 +293,11 @@ int load_worker_start(struct load_worker *worker, const struct settings *setting
         return -1;
     }
     prepare_watchers(worker);
+    return 0;
+}
+
+int load_worker_start(struct load_worker *worker)
+{
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);

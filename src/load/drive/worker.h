@@ -68,9 +68,12 @@ struct load_worker {
     char error[256]; /* why it could not start */
 };
 
+/* Makes all of it but the thread: from here on others may look at its tally. 0, or -1 with worker->error; to be freed
+ * in either case. */
+int load_worker_init(struct load_worker *worker, const struct settings *settings, struct load_control *control,
+                     unsigned index);
 /* 0, or -1 with worker->error. */
-int load_worker_start(struct load_worker *worker, const struct settings *settings, struct load_control *control,
-                      unsigned index);
+int load_worker_start(struct load_worker *worker);
 /* From the main thread, after a change of the control. */
 void load_worker_wake(struct load_worker *worker);
 /* Waits for its end; afterwards its tally may be read. */
