@@ -268,21 +268,20 @@ static void gather(struct run *run, struct result *result)
     gather_server(run, result, from_ns, to_ns);
 }
 
-static void free_workers(struct run *run, unsigned count)
+static void free_workers(struct run *run)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < run->settings->threads; i++) {
         load_worker_free(&run->workers[i]);
     }
     free(run->workers);
 }
 
-/* All of them are there before anybody looks on. Leaves none on failure. */
+/* All of them are there before anybody looks on. */
 static int init_workers(struct run *run, char *error, size_t error_size)
 {
     for (unsigned i = 0; i < run->settings->threads; i++) {
         if (load_worker_init(&run->workers[i], run->settings, &run->control, i) != 0) {
             (void)snprintf(error, error_size, "%s", run->workers[i].error);
-            free_workers(run, i + 1);
             return -1;
         }
         run->intervals.samplers[i] = &run->workers[i].sampler;
@@ -363,14 +362,9 @@ int run_load(const struct settings *settings, int link_fd, struct result *result
         return -1;
     }
     run.control.loop = run.loop;
-    if (init_workers(&run, error, error_size) != 0) {
-        intervals_free(&run.intervals);
-        slots_destroy(&run.control.slots);
-        return -1;
-    }
-    if (start_watching(&run, link_fd, error, error_size) != 0) {
+    if (init_workers(&run, error, error_size) != 0 || start_watching(&run, link_fd, error, error_size) != 0) {
         stop_watching(&run);
-        free_workers(&run, settings->threads);
+        free_workers(&run);
         intervals_free(&run.intervals);
         slots_destroy(&run.control.slots);
         return -1;
@@ -389,7 +383,7 @@ int run_load(const struct settings *settings, int link_fd, struct result *result
     if (rc == 0) {
         gather(&run, result);
     }
-    free_workers(&run, settings->threads);
+    free_workers(&run);
     observer_free(run.observer);
     intervals_free(&run.intervals);
     slots_destroy(&run.control.slots);
