@@ -179,6 +179,11 @@ static const struct option_spec specs[] = {
      "TCP keep-alive probes after so long a silence, and the time after which unacknowledged data ends the connection "
      "(exposed: 60s).",
      G_TIME, OPTION_OFF_ALLOWED},
+    {"client-alive-interval", 0, OPTION_DURATION, AT(client_alive_interval_us), 1000, S(86400), "off", NULL, "TIME",
+     "Ask an open session's client whether it is there (keepalive@openssh.com, a reply wanted) so often; the next "
+     "waits "
+     "for the reply, and none is ever given up for it.",
+     G_TIME, OPTION_OFF_ALLOWED},
     {"session-timeout", 0, OPTION_DURATION, AT(session_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
     {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -98,3 +99,29 @@ def test_a_second_channel_is_refused(serve):
         channel = client.shell()
         assert client.open().open_failure
         assert client.echo(channel, b"still here") == b"still here"
+
+
+def alive_requests(client):
+    return client.global_requests.count("keepalive@openssh.com")
+
+
+def test_a_client_is_asked_whether_it_is_there(serve):
+    server = serve(options={"client-alive-interval": "200ms"})
+    with rawssh.Client(server.address).login() as client:
+        channel = client.shell()
+        for asked in (1, 2, 3):
+            client.wait(lambda: alive_requests(client) >= asked, what="a keep-alive request")
+            assert client.echo(channel, b"still here") == b"still here"
+
+
+def test_a_client_that_never_answers_is_asked_once(serve):
+    server = serve(options={"client-alive-interval": "100ms"})
+    with rawssh.Client(server.address).login() as client:
+        send = client.send
+        client.send = lambda payload: None if payload[0] == rawssh.wire.REQUEST_FAILURE else send(payload)
+        channel = client.shell()
+        client.wait(lambda: alive_requests(client) >= 1, what="a keep-alive request")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert client.echo(channel, b"still here") == b"still here"
+        assert alive_requests(client) == 1

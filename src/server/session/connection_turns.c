@@ -35,6 +35,27 @@ static void wait_for_quiet(struct connection *c)
     }
 }
 
+/* libssh keeps one request: the first call after its reply only takes that, so it may take two to send the next. */
+static void ask_whether_alive(struct connection *c)
+{
+    int64_t interval_us = (int64_t)c->set->config->client_alive_interval_us;
+    mono_time now = mono_now();
+    if (!c->asks_alive) {
+        c->asks_alive = true;
+        c->asked_alive_at = now;
+    }
+    int64_t left_us = interval_us - mono_us_between(c->asked_alive_at, now);
+    if (left_us <= 0) {
+        uint64_t packets = pump_packets_out(&c->pump);
+        for (int calls = 0; calls < 2 && pump_packets_out(&c->pump) == packets; calls++) {
+            (void)ssh_send_keepalive(c->pump.session);
+        }
+        c->asked_alive_at = now;
+        left_us = interval_us;
+    }
+    disturb_wake_after(&c->disturb, left_us);
+}
+
 static bool on_turned(struct pump *pump, void *data)
 {
     struct connection *c = data;
@@ -49,6 +70,12 @@ static bool on_turned(struct pump *pump, void *data)
         return false;
     }
     login_after_turn(&c->login);
+    if (c->set->config->client_alive_interval_us != 0 && c->phase == PHASE_OPEN && !c->deadline.rekeying) {
+        ask_whether_alive(c);
+        if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
+            return false;
+        }
+    }
     bool had_channels = c->channels.first != NULL;
     if (disturb_woken(&c->disturb)) {
         channels_wake(&c->channels);
