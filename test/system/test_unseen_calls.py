@@ -45,12 +45,12 @@ def seen(tmp_path):
     return seen
 
 
-def crowd_that_goes(server, seen, count):
-    """So many come, carry bulk and go again; how often the heap was walked meanwhile."""
+def crowd_that_goes(server, seen, count, owed_bytes):
+    """So many come, are owed so much each, and go again; how often the heap was walked meanwhile."""
     before = seen.trims
     clients = [rawssh.Client(server.address).login() for _ in range(count)]
     for client in clients:
-        client.shell(window=0, auto=False).feed(pattern(200_000))
+        client.shell(window=0, auto=False).feed(pattern(owed_bytes))
         client.idle(0.01)
     client = clients.pop()
     channel = client.shell()
@@ -68,8 +68,8 @@ def crowd_that_goes(server, seen, count):
 def test_the_heap_is_walked_for_a_crowd_only(serve, seen):
     """What a crowd used goes back to the system, once; a handful that comes and goes is not worth it."""
     server = serve(environment=seen.environment, options={"max-per-source": "off", "max-unauthenticated": "off"})
-    assert crowd_that_goes(server, seen, 12) == 0
-    assert crowd_that_goes(server, seen, 60) == 1
+    assert crowd_that_goes(server, seen, 12, 20_000) == 0
+    assert crowd_that_goes(server, seen, 60, 200_000) == 1
 
 
 def test_a_worker_whose_master_is_gone_does_not_begin(serve, seen):
