@@ -42,4 +42,12 @@ static inline mono_time mono_add_us(mono_time at, int64_t us)
     return (mono_time){.ns = at.ns + us * NS_PER_US};
 }
 
+/* Microseconds since 1970, by the clock that people and other machines go by; it may be set meanwhile. */
+static inline int64_t wall_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / NS_PER_US;
+}
+
 #endif

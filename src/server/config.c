@@ -180,9 +180,8 @@ static const struct option_spec specs[] = {
      "(exposed: 60s).",
      G_TIME, OPTION_OFF_ALLOWED},
     {"client-alive-interval", 0, OPTION_DURATION, AT(client_alive_interval_us), 1000, S(86400), "off", NULL, "TIME",
-     "Ask an open session's client whether it is there (keepalive@openssh.com, a reply wanted) so often; the next "
-     "waits "
-     "for the reply, and none is ever given up for it.",
+     "Ask an open session's client whether it is there (keepalive@openssh.com, a reply wanted) so often; the "
+     "next waits for the reply, and none is ever given up for it.",
      G_TIME, OPTION_OFF_ALLOWED},
     {"session-timeout", 0, OPTION_DURATION, AT(session_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},

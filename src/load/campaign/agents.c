@@ -5,12 +5,12 @@
 #include "load/tally/printable.h"
 #include "load/tools/tools.h"
 #include "load/tools/words.h"
+#include "sshecho/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Beside --ramp and twice what it took to reach them: the sessions stand then. */
@@ -227,13 +227,6 @@ static int take_result(const struct agent *agent, int code, struct result *merge
     return rc;
 }
 
-static int64_t now_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Runs them to their ends and merges what they leave. */
 static int run_all(const struct settings *settings, struct agent *agents, size_t count, const struct words *runs,
                    int64_t reach_us, struct result *merged, bool *any)
@@ -242,7 +235,7 @@ static int run_all(const struct settings *settings, struct agent *agents, size_t
     struct child_run *children = calloc(count, sizeof *children);
     char start_at[64];
     int64_t start_us = settings->start_at_us;
-    start_us = start_us > 0 ? start_us : now_us() + (int64_t)o->ramp_us + START_IN_US + 2 * reach_us;
+    start_us = start_us > 0 ? start_us : wall_us() + (int64_t)o->ramp_us + START_IN_US + 2 * reach_us;
     int64_t late_us =
         LATE_US + (int64_t)(o->connect_timeout_us + o->handshake_timeout_us + o->timeout_us + o->drain_timeout_us);
     struct children_limits limits = {.grace_us = late_us};

@@ -2,6 +2,7 @@
 #include "load/campaign/agents.h"
 #include "load/campaign/agents_parts.h"
 #include "load/tools/tools.h"
+#include "sshecho/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,18 +29,11 @@ struct asked {
     size_t length;
 };
 
-static int64_t clock_us(clockid_t which)
-{
-    struct timespec now;
-    (void)clock_gettime(which, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 int agents_clock(void)
 {
     char line[64];
     while (fgets(line, sizeof line, stdin) != NULL) {
-        (void)printf(ANSWER "%lld\n", (long long)clock_us(CLOCK_REALTIME));
+        (void)printf(ANSWER "%lld\n", (long long)wall_us());
         if (fflush(stdout) != 0) {
             return TOOLS_WRONG;
         }
@@ -95,7 +89,7 @@ static int read_answer(struct asked *asked, int64_t until_us, int64_t *answer_us
             continue;
         }
         asked->length = asked->length == sizeof asked->text ? 0 : asked->length;
-        int64_t left_us = until_us - clock_us(CLOCK_MONOTONIC);
+        int64_t left_us = until_us - mono_now().ns / NS_PER_US;
         struct pollfd readable = {.fd = asked->from, .events = POLLIN};
         if (left_us <= 0 || poll(&readable, 1, (int)(left_us / 1000) + 1) < 0) {
             return -1;
@@ -113,15 +107,15 @@ static int read_answer(struct asked *asked, int64_t until_us, int64_t *answer_us
 /* The offset of its clock, by the exchange that took least; *within_us is how far off that may be. */
 static int exchange(struct asked *asked, int64_t *offset_us, int64_t *within_us)
 {
-    int64_t until_us = clock_us(CLOCK_MONOTONIC) + ANSWER_WITHIN_US;
+    int64_t until_us = mono_now().ns / NS_PER_US + ANSWER_WITHIN_US;
     *within_us = INT64_MAX;
     for (int i = 0; i < ASKED_TIMES; i++) {
-        int64_t before_us = clock_us(CLOCK_REALTIME);
+        int64_t before_us = wall_us();
         int64_t answer_us = 0;
         if (write(asked->to, "\n", 1) != 1 || read_answer(asked, until_us, &answer_us) != 0) {
             return -1;
         }
-        int64_t after_us = clock_us(CLOCK_REALTIME);
+        int64_t after_us = wall_us();
         int64_t half_us = (after_us - before_us + 1) / 2;
         if (half_us < *within_us) {
             *within_us = half_us;
@@ -138,9 +132,9 @@ static void take_leave(struct asked *asked, bool answered)
         return;
     }
     (void)close(asked->to);
-    int64_t until_us = clock_us(CLOCK_MONOTONIC) + EXIT_WITHIN_US;
+    int64_t until_us = mono_now().ns / NS_PER_US + EXIT_WITHIN_US;
     pid_t gone = 0;
-    while (!answered && gone == 0 && clock_us(CLOCK_MONOTONIC) < until_us) {
+    while (!answered && gone == 0 && mono_now().ns / NS_PER_US < until_us) {
         gone = waitpid(asked->pid, NULL, WNOHANG);
         const struct timespec moment = {.tv_nsec = 10000000};
         (void)nanosleep(&moment, NULL);
@@ -182,7 +176,7 @@ static int fail(const struct agent *agent, const char *otherwise)
 
 int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet, int64_t *reach_us)
 {
-    int64_t asked_us = clock_us(CLOCK_MONOTONIC);
+    int64_t asked_us = mono_now().ns / NS_PER_US;
     struct asked *asked = calloc(count, sizeof *asked);
     char *words = NULL;
     int code = TOOLS_OK;
@@ -200,7 +194,7 @@ int agents_measure_clocks(struct agent *agents, size_t count, const char *comman
         int64_t offset_us = 0;
         int64_t within_us = 0;
         bool answered = exchange(&asked[i], &offset_us, &within_us) == 0;
-        *reach_us = clock_us(CLOCK_MONOTONIC) - asked_us;
+        *reach_us = mono_now().ns / NS_PER_US - asked_us;
         take_leave(&asked[i], answered);
         code = answered ? judge(&agents[i], offset_us, within_us, quiet)
                         : fail(&agents[i], "no time in 20 s from `sshload clock` there");

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sshecho/clock.h"
+
 #define CODE_USAGE 2
 #define CODE_NOT_RUN 126 /* a shell: and 127, and 255 of ssh */
 
@@ -125,20 +127,13 @@ static bool reap(struct child_run *runs, size_t count, size_t *running)
     return failed;
 }
 
-static int64_t now_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* The next signal of the set, or 0 when the instant has come (0: it never does). */
 static int wait_until(const sigset_t *set, int64_t until_us)
 {
     if (until_us == 0) {
         return sigwaitinfo(set, NULL);
     }
-    int64_t left_us = until_us - now_us();
+    int64_t left_us = until_us - wall_us();
     left_us = left_us > 0 ? left_us : 0;
     struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
     int number = sigtimedwait(set, NULL, &left);
@@ -166,7 +161,7 @@ static void await_all(struct child_run *runs, size_t count, const sigset_t *set,
         }
         if (tell) {
             tell_all(runs, count, number);
-            until_us = limits->grace_us > 0 ? now_us() + limits->grace_us : 0;
+            until_us = limits->grace_us > 0 ? wall_us() + limits->grace_us : 0;
             told = true;
         }
     }

@@ -6,6 +6,7 @@
 #include "load/result/result.h"
 #include "load/result/verdict.h"
 #include "load/tools/tools.h"
+#include "sshecho/clock.h"
 #include "sshecho/units.h"
 
 #include <errno.h>
@@ -130,10 +131,8 @@ static int run_groups(struct scenario *scenario, struct part *parts, const struc
                       const char *directory)
 {
     struct child_run runs[SCENARIO_GROUPS] = {0};
-    struct timespec now;
     char error[512];
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    int64_t start_at_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + (int64_t)options->start_in_us;
+    int64_t start_at_us = wall_us() + (int64_t)options->start_in_us;
     for (size_t i = 0; i < scenario->count; i++) {
         if (complete_words(&scenario->groups[i], &parts[i], i, directory, start_at_us) != 0) {
             return tools_complain(TOOLS_WRONG, "out of memory");

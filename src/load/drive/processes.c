@@ -161,14 +161,12 @@ static void signal_all(const struct crowd *crowd, int number)
 /* When the last one is ready. */
 static void open_gate(struct crowd *crowd)
 {
-    struct timespec now;
     for (unsigned i = 0; i < crowd->count; i++) {
         if (!crowd->parts[i].ready) {
             return;
         }
     }
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    struct link_go go = {.gate_ns = mono_now().ns, .gate_us = (int64_t)now.tv_sec * US_PER_S + now.tv_nsec / NS_PER_US};
+    struct link_go go = {.gate_ns = mono_now().ns, .gate_us = wall_us()};
     atomic_store(&crowd->gate_ns, go.gate_ns);
     for (unsigned i = 0; i < crowd->count; i++) {
         (void)send(crowd->parts[i].fd, &go, sizeof go, MSG_NOSIGNAL);

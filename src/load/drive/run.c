@@ -38,13 +38,6 @@ struct run {
     int64_t opened_us;              /* since 1970 */
 };
 
-static int64_t wall_clock_us(void)
-{
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / NS_PER_US;
-}
-
 static void wake_all(struct run *run)
 {
     for (unsigned i = 0; i < run->started; i++) {
@@ -71,20 +64,20 @@ static void on_start_time(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)revents;
     struct run *run = timer->data;
-    int64_t early_us = run->settings->start_at_us - wall_clock_us();
+    int64_t early_us = run->settings->start_at_us - wall_us();
     if (early_us > 0) { /* the timer is coarser than the clock */
         ev_timer_stop(loop, timer);
         ev_timer_set(timer, (double)early_us / 1e6, 0.0);
         ev_timer_start(loop, timer);
         return;
     }
-    open_gate(run, mono_now(), wall_clock_us());
+    open_gate(run, mono_now(), wall_us());
 }
 
 /* The sessions stand, everywhere. */
 static void begin_traffic(struct run *run, mono_time at, int64_t at_us)
 {
-    int64_t early_us = run->settings->start_at_us - wall_clock_us();
+    int64_t early_us = run->settings->start_at_us - wall_us();
     if (run->settings->start_at_us > 0 && early_us > 0) {
         ev_timer_set(&run->start_timer, (double)early_us / 1e6, 0.0);
         ev_now_update(run->loop);
@@ -107,7 +100,7 @@ static void on_changed(struct ev_loop *loop, ev_async *async, int revents)
         if (run->link.loop != NULL) {
             link_tell(&run->link); /* on_go follows */
         } else {
-            begin_traffic(run, run->ready, wall_clock_us());
+            begin_traffic(run, run->ready, wall_us());
         }
     }
 }
@@ -252,7 +245,7 @@ static void gather(struct run *run, struct result *result)
     result->warmup_s = (double)o->warmup_us / 1e6;
     if (run->opened.ns == 0) {
         run->opened = end;
-        run->opened_us = wall_clock_us();
+        run->opened_us = wall_us();
     }
     if (run->ready.ns == 0) {
         run->ready = run->opened;

@@ -73,9 +73,8 @@ struct connection {
     struct rekey rekey;
     struct quiet_rekey quiet_rekey;
     struct disturb disturb;
-    mono_time asked_alive_at; /* client-alive-interval: the last request, or the first turn */
-    bool asks_alive;
-    struct record record; /* for its report */
+    mono_time asked_alive_at; /* client-alive-interval: the last request, or the first turn; 0 before */
+    struct record record;     /* for its report */
     struct net_address peer;
     uint64_t id, source;
     bool source_counted; /* the table of sources had room for it */

@@ -40,8 +40,7 @@ static void ask_whether_alive(struct connection *c)
 {
     int64_t interval_us = (int64_t)c->set->config->client_alive_interval_us;
     mono_time now = mono_now();
-    if (!c->asks_alive) {
-        c->asks_alive = true;
+    if (c->asked_alive_at.ns == 0) {
         c->asked_alive_at = now;
     }
     int64_t left_us = interval_us - mono_us_between(c->asked_alive_at, now);
