@@ -1,7 +1,8 @@
 """Hooks for every suite: skips are counted against a list, and the suite's children can be interrupted.
 
 SKIPS names a file of allowed skips, one a line: a glob for the test, a tab, a glob for the reason. A skip that no line
-allows fails the run; without SKIPS (a developer's machine) skips are only told.
+allows fails the run; without SKIPS (a developer's machine) skips are only told. FAILURES names a file that what failed is
+added to, with its trace and what its programs said: whoever keeps only the end of a long run's output finds it there.
 """
 
 import fnmatch
@@ -32,10 +33,24 @@ def is_allowed(test, reason, allowed):
 
 def pytest_runtest_logreport(report):
     note_skip(report)
+    keep_failure(report)
 
 
 def pytest_collectreport(report):
     note_skip(report)
+    keep_failure(report)
+
+
+LINES_KEPT = 60  # of each failure: the last ones, where the assertion and the logs are
+
+
+def keep_failure(report):
+    path = os.environ.get("FAILURES")
+    if not path or not report.failed or os.environ.get("PYTEST_XDIST_WORKER"):  # with workers, the one that hears them all
+        return
+    told = [report.longreprtext] + [f"-- {name}\n{text}" for name, text in report.sections]
+    with open(path, "a") as file:
+        file.write(f"---- {report.nodeid}\n" + "\n".join("\n".join(told).splitlines()[-LINES_KEPT:]) + "\n")
 
 
 def note_skip(report):
@@ -53,6 +68,9 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def pytest_terminal_summary(terminalreporter):
+    if not_allowed and os.environ.get("FAILURES"):
+        with open(os.environ["FAILURES"], "a") as file:
+            file.writelines(f"---- skipped beyond what the list allows: {each}\n" for each in not_allowed)
     if not_allowed:
         terminalreporter.section("skipped beyond what the list allows", red=True)
         for each in not_allowed:
