@@ -76,6 +76,7 @@ def finish_load(started, timeout=60):
     if "--json=-" in command and out:
         json_path.write_text(out)
     outcome = Outcome(command, process, json_path)
+    print(outcome)  # shown where a test fails; in the assertion itself pytest cuts it
     report = harness.SANITIZER_REPORT.search(err)
     assert not report, f"sanitizer report:\n{err}"
     if outcome.result is not None:

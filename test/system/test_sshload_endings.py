@@ -1,6 +1,9 @@
 """sshload ends, whatever happens to the last operation, and its books are right when it does."""
 
+import contextlib
+import select
 import signal
+import socket
 import threading
 import time
 
@@ -176,6 +179,57 @@ def test_a_busy_channel_at_a_rate_is_reconnected_all_the_same(server, tmp_path):
         )
     )
     assert outcome.summary["connects_up"] >= 5, outcome
+
+
+@contextlib.contextmanager
+def relay_that_is_slow_to_close(address, pause_s=1.2):
+    """Passes messages of 1,000 bytes at once; EOF with CLOSE, small and more than a lone packet, the first time late."""
+    spent = threading.Event()
+
+    def serve_one(client):
+        spoke = False
+        with socket.create_connection(address) as server:
+            other = {client: server, server: client}
+            while True:
+                for side in select.select([client, server], [], [])[0]:
+                    data = side.recv(65536)
+                    if not data:
+                        return
+                    if side is client and spoke and 60 < len(data) < 500 and not spent.is_set():
+                        spent.set()
+                        time.sleep(pause_s)
+                    spoke = spoke or side is client and len(data) >= 1000
+                    other[side].sendall(data)
+
+    with listener(serve_one) as own:
+        yield own
+    assert spent.is_set()
+
+
+CLOSING_AT_THE_END = ["-c", 1, "-s", 1000, "-d", "500ms", "--reconnect-after", 1]
+
+
+def test_what_was_due_while_a_session_was_replaced_is_done_in_the_end(server, tmp_path):
+    """The measured time is over while the session closes to come back; the messages that wait for it are late, not lost."""
+    with relay_that_is_slow_to_close(server.address) as address:
+        outcome = load(tmp_path, *CLOSING_AT_THE_END, "-r", 10, "--fail-if", "sustained < 0", target=address)
+    clean(outcome)
+    assert outcome.summary["ok"] == 5 and outcome.summary["connects_up"] == 2, outcome
+    assert outcome.result["latency_us"]["max"] >= 700_000  # and it shows
+
+
+@pytest.mark.parametrize("options", [[], ["--no-final-ping"]], ids=str)
+def test_a_held_session_that_is_being_replaced_in_the_end_is_waited_for(server, tmp_path, options):
+    with relay_that_is_slow_to_close(server.address) as address:
+        outcome = clean(
+            load(tmp_path, *CLOSING_AT_THE_END, "-m", "hold", "--sample-interval", "100ms", *options, target=address)
+        )
+    assert outcome.summary["sessions_held"] == outcome.summary["sessions_up"] == 1, outcome
+
+
+def test_a_stream_that_is_being_replaced_in_the_end_was_one(server, tmp_path):
+    options = ["-m", "stream", "--direction", "down", "-c", 4, "-d", "500ms", "--reconnect-every", "20ms"]
+    clean(load(tmp_path, *options, target=server))
 
 
 def test_small_messages_of_a_stream_are_all_started(server, tmp_path):

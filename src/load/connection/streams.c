@@ -22,6 +22,16 @@ bool streams_are_silent(const struct stream *streams, uint64_t count)
     return true;
 }
 
+bool streams_wait(const struct stream *streams, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (stream_waiting(&streams[i]) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum fault streams_find_fault(const struct stream *streams, uint64_t count, bool patient, char *text, size_t size)
 {
     for (uint64_t i = 0; i < count; i++) {

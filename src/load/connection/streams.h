@@ -18,6 +18,8 @@
 bool streams_all_closed(const struct stream *streams, uint64_t count);
 /* Whether no message is on its way, wholly or in part. */
 bool streams_are_silent(const struct stream *streams, uint64_t count);
+/* Whether a message has no answer yet, be it sent or not. */
+bool streams_wait(const struct stream *streams, uint64_t count);
 /* What the data callbacks found: FAULT_NONE, or what is wrong with one of them, with the words in `text`. An EOF alone
  * gets some patience if asked: exit status and CLOSE follow it as a rule, and tell more. */
 enum fault streams_find_fault(const struct stream *streams, uint64_t count, bool patient, char *text, size_t size);

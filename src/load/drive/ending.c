@@ -25,6 +25,12 @@ static double window_limit(const struct client *client, uint64_t channels, int64
     return (double)in_flight / ((double)round_trip_us / 1e6);
 }
 
+/* Down by --reconnect-*, and nothing was wrong with it. */
+static bool is_being_replaced(const struct client *client)
+{
+    return client->fault == FAULT_NONE && (client->generation > 1 || client->was_up);
+}
+
 void ending_measured(struct client_shared *shared, const struct client *clients, uint64_t count)
 {
     const struct load_options *o = &shared->settings->options;
@@ -41,8 +47,11 @@ void ending_measured(struct client_shared *shared, const struct client *clients,
         tally->sessions_pinged +=
             up && o->mode == MODE_HOLD && streams_messages_answered(client->streams, o->channels) > 0 ? 1 : 0;
         tally->started += per_session;
-        tally->ok += up ? per_session : 0;
-        if (!up) {
+        if (up || (o->mode == MODE_STREAM && is_being_replaced(client))) {
+            tally->ok += per_session;
+        } else if (client->fault == FAULT_NONE) {
+            tally->unfinished += per_session; /* interrupted; the session can be called neither up nor lost */
+        } else {
             tally_count_failure(tally, client->fault, per_session);
         }
         uint64_t bytes = 0;
@@ -65,10 +74,8 @@ bool ending_is_quiet(const struct client_shared *shared, const struct client *cl
         if (client->counted || client->state == CLIENT_CLOSING || client->state == CLIENT_ENDING) {
             return false;
         }
-        for (uint64_t j = 0; j < shared->settings->options.channels; j++) {
-            if (stream_waiting(&client->streams[j]) > 0) {
-                return false;
-            }
+        if (streams_wait(client->streams, shared->settings->options.channels)) {
+            return false;
         }
     }
     return true;

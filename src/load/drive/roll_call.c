@@ -1,5 +1,6 @@
 #include "load/drive/roll_call.h"
 
+#include "load/connection/streams.h"
 #include "load/plan/plan.h"
 
 /* Of all threads and shards together: a few hundredths of a core of a server. */
@@ -56,11 +57,7 @@ bool roll_call_is_over(const struct roll_call *roll_call)
         if (!client_is_up(client)) {
             continue;
         }
-        bool waits = roll_call->called < (i + 1) * channels;
-        for (uint64_t j = 0; j < channels && !waits; j++) {
-            waits = stream_waiting(&client->streams[j]) > 0;
-        }
-        if (waits) {
+        if (roll_call->called < (i + 1) * channels || streams_wait(client->streams, channels)) {
             return false;
         }
     }

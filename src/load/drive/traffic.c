@@ -91,8 +91,7 @@ static bool on_turned(struct client *client, void *data)
     int64_t now_ns = mono_now().ns;
     bool held = false;
     bool closed_loop = !traffic->open && o->mode != MODE_HOLD;
-    /* What is sent after the measured time of hold mode goes to the sessions that there are. */
-    bool may_replace = traffic->flows || o->mode != MODE_HOLD;
+    bool may_replace = traffic->flows; /* afterwards what is left to send goes to the sessions that there are */
     for (uint64_t i = 0; i < o->channels; i++) {
         struct stream *stream = &client->streams[i];
         if (o->mode == MODE_STREAM) {
@@ -232,6 +231,13 @@ static void connection_ended(struct traffic *traffic, struct client *client, enu
     }
 }
 
+/* Closed by us to come back, when the measured time was over: for the roll call, or for messages that are due. */
+static bool is_awaited(const struct traffic *traffic, const struct client *client)
+{
+    const struct load_options *o = traffic_options(traffic);
+    return o->mode == MODE_HOLD || streams_wait(client->streams, o->channels);
+}
+
 static void session_ended(struct traffic *traffic, struct client *client, enum fault fault)
 {
     const struct load_options *o = traffic_options(traffic);
@@ -240,7 +246,7 @@ static void session_ended(struct traffic *traffic, struct client *client, enum f
     if (first) {
         count_absent(traffic, fault, 1);
     }
-    if (!ending && fault == FAULT_NONE) {
+    if (fault == FAULT_NONE && (!ending || is_awaited(traffic, client))) {
         client_start(client, client->free_ns);
     } else if (!ending && o->retry_us > 0) {
         restart_after(traffic, client, o->retry_us);
@@ -355,6 +361,17 @@ void traffic_end(struct traffic *traffic, bool stopped)
     tally->failed += missing;
     fault_note(&tally->faults, FAULT_NOT_ISSUED, missing, "work was left when the measurement ended");
     tally_live_fault(tally, FAULT_NOT_ISSUED, missing);
+}
+
+bool traffic_is_replacing(const struct traffic *traffic)
+{
+    for (uint64_t i = 0; i < traffic->client_count; i++) {
+        const struct client *client = &traffic->clients[i];
+        if (client->state != CLIENT_IDLE && !client_is_up(client) && client->fault == FAULT_NONE) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void traffic_look(struct traffic *traffic, int64_t now_ns)

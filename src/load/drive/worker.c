@@ -105,28 +105,44 @@ static void enter_drain(struct load_worker *worker)
 
 static void go_on_with_roll_call(struct load_worker *worker)
 {
+    if (!roll_call_has_begun(&worker->roll_call)) {
+        if (traffic_is_replacing(&worker->traffic)) {
+            return; /* held too; on_tick looks again, and all that they do has a deadline */
+        }
+        roll_call_begin(&worker->roll_call, &worker->traffic, mono_now().ns);
+        if (!worker->settings->options.final_ping) {
+            enter_drain(worker);
+            return;
+        }
+    }
     int64_t next_ns = roll_call_go_on(&worker->roll_call, mono_now().ns);
     if (next_ns != INT64_MAX) {
         set_phase_timer(worker, next_ns);
     }
 }
 
+static void cut_roll_call(struct load_worker *worker)
+{
+    if (!roll_call_has_begun(&worker->roll_call)) {
+        roll_call_begin(&worker->roll_call, &worker->traffic, mono_now().ns);
+    }
+    enter_drain(worker);
+}
+
 static void end_measure(struct load_worker *worker, bool stopped)
 {
-    const struct load_options *o = &worker->settings->options;
     pressure_end(&worker->pressure, &worker->tally);
     traffic_end(&worker->traffic, stopped);
-    if (o->mode != MODE_HOLD) {
-        enter_drain(worker);
-        return;
-    }
-    roll_call_begin(&worker->roll_call, &worker->traffic, mono_now().ns);
-    if (stopped || !o->final_ping) {
+    if (worker->settings->options.mode != MODE_HOLD) {
         enter_drain(worker);
         return;
     }
     worker->phase = WORKER_ROLL_CALL;
-    go_on_with_roll_call(worker);
+    if (stopped) {
+        cut_roll_call(worker);
+    } else {
+        go_on_with_roll_call(worker);
+    }
 }
 
 static void enter_measure(struct load_worker *worker)
@@ -192,7 +208,7 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int revents)
         if (worker->phase < WORKER_ROLL_CALL) {
             end_measure(worker, true);
         } else if (worker->phase == WORKER_ROLL_CALL) {
-            enter_drain(worker);
+            cut_roll_call(worker);
         }
     } else if (worker->phase == WORKER_RAMP) {
         ramp_step(worker);
@@ -223,7 +239,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     if ((worker->phase == WORKER_WARMUP || worker->phase == WORKER_MEASURE) && traffic_is_dead(traffic, now_ns)) {
         end_measure(worker, false);
     }
-    if (worker->phase == WORKER_ROLL_CALL && roll_call_is_over(&worker->roll_call)) {
+    if (worker->phase == WORKER_ROLL_CALL && !roll_call_has_begun(&worker->roll_call)) {
+        go_on_with_roll_call(worker);
+    } else if (worker->phase == WORKER_ROLL_CALL && roll_call_is_over(&worker->roll_call)) {
         enter_drain(worker);
     }
     if (worker->phase == WORKER_DRAIN && (now_ns >= worker->drain_until_ns || is_settled(traffic))) {
