@@ -46,7 +46,9 @@ LINES_KEPT = 60  # of each failure: the last ones, where the assertion and the l
 
 def keep_failure(report):
     path = os.environ.get("FAILURES")
-    if not path or not report.failed or os.environ.get("PYTEST_XDIST_WORKER"):  # with workers, the one that hears them all
+    if (
+        not path or not report.failed or os.environ.get("PYTEST_XDIST_WORKER")
+    ):  # with workers, the one that hears them all
         return
     told = [report.longreprtext] + [f"-- {name}\n{text}" for name, text in report.sections]
     with open(path, "a") as file:
