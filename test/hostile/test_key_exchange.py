@@ -276,7 +276,7 @@ def count_computed(attackers):
 def test_row_16_handshakes_that_nobody_finishes(arena):
     """The shape of DHEat: connect, have the server compute, never read. The rate limit holds: no more exchanges are computed
     than it allows. The first wave shows what malloc keeps of so many clients; the second adds nothing to it."""
-    rate, seconds = 100, 1.5
+    rate, seconds = 50, 1.5  # less than a busy machine's client can ask for
     server = arena.start(
         options={"handshake-rate": rate, "kex-timeout": "2s", "login-timeout": "3s"},
         lift=["max-per-source", "max-unauthenticated"],

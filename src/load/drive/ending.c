@@ -67,6 +67,16 @@ void ending_measured(struct client_shared *shared, const struct client *clients,
     }
 }
 
+bool ending_awaits_sessions(const struct client *clients, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (clients[i].state != CLIENT_IDLE && !client_is_up(&clients[i]) && clients[i].fault == FAULT_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ending_is_quiet(const struct client_shared *shared, const struct client *clients, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {

@@ -14,6 +14,8 @@
 
 /* At the end of the measured time: who is up, what each connection moved, what its window would have allowed. */
 void ending_measured(struct client_shared *shared, const struct client *clients, uint64_t count);
+/* Whether a session is down only because it is being replaced (--reconnect-*). */
+bool ending_awaits_sessions(const struct client *clients, uint64_t count);
 /* Nothing is outstanding, and nobody is closing. */
 bool ending_is_quiet(const struct client_shared *shared, const struct client *clients, uint64_t count);
 /* Counts as unfinished what the drain did not settle. */

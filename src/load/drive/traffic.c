@@ -363,17 +363,6 @@ void traffic_end(struct traffic *traffic, bool stopped)
     tally_live_fault(tally, FAULT_NOT_ISSUED, missing);
 }
 
-bool traffic_is_replacing(const struct traffic *traffic)
-{
-    for (uint64_t i = 0; i < traffic->client_count; i++) {
-        const struct client *client = &traffic->clients[i];
-        if (client->state != CLIENT_IDLE && !client_is_up(client) && client->fault == FAULT_NONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void traffic_look(struct traffic *traffic, int64_t now_ns)
 {
     for (uint64_t i = 0; i < traffic->client_count; i++) {

@@ -66,8 +66,6 @@ void traffic_end(struct traffic *traffic, bool stopped);
 bool traffic_has_backlog(const struct traffic *traffic);
 /* They are given up: unfinished, after a wait that the latencies hold. */
 void traffic_give_up_backlog(struct traffic *traffic, int64_t now_ns);
-/* Whether a session is down only because we are closing it to connect anew (--reconnect-*). */
-bool traffic_is_replacing(const struct traffic *traffic);
 /* Looks at deadlines; to be called every now and then. */
 void traffic_look(struct traffic *traffic, int64_t now_ns);
 /* Whether nobody is left, or will come, who could do anything. */

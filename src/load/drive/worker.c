@@ -106,7 +106,7 @@ static void enter_drain(struct load_worker *worker)
 static void go_on_with_roll_call(struct load_worker *worker)
 {
     if (!roll_call_has_begun(&worker->roll_call)) {
-        if (traffic_is_replacing(&worker->traffic)) {
+        if (ending_awaits_sessions(worker->traffic.clients, worker->traffic.client_count)) {
             return; /* held too; on_tick looks again, and all that they do has a deadline */
         }
         roll_call_begin(&worker->roll_call, &worker->traffic, mono_now().ns);
