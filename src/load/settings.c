@@ -198,7 +198,7 @@ int settings_complete(struct settings *settings, const struct string_list *targe
     if (o->start_at != NULL && !plan_parse_instant(o->start_at, &settings->start_at_us)) {
         return settings_fail(error, "--start-at", "allowed: 2026-11-20T23:07:54Z, or seconds since 1970");
     }
-    if (o->json != NULL || o->hlog != NULL || o->csv != NULL || o->interval_us > 0 || o->live ||
+    if (o->json != NULL || o->hlog != NULL || o->csv != NULL || o->interval_us > 0 || o->live || o->tell ||
         o->metrics_listen != NULL) {
         settings->timeline_us = o->interval_us > 0 ? (int64_t)o->interval_us : TIMELINE_LENGTH_US_DEFAULT;
     }

@@ -65,6 +65,7 @@ struct load_options {
     bool batching, crypto_shortcuts;
 
     char *processes, *shard, *start_at;
+    bool tell;
     char *agents, *agent_ssh, *agent_command;
     bool help, version;
 };

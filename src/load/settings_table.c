@@ -182,6 +182,8 @@ static const struct option_spec specs[] = {
     {"start-at", 0, OPTION_STRING, AT(start_at), 0, 0, NULL, NULL, "TIME",
      "Start the load at this instant (2026-11-20T23:07:54Z, or seconds since 1970) and report how late it was.",
      MACHINES, 0},
+    {"tell", 0, OPTION_BOOL, AT(tell), 0, 0, "no", NULL, NULL,
+     "Tell progress on stderr in lines for a program, once an interval: what --agents adds up.", MACHINES, 0},
     {"agents", 0, OPTION_STRING, AT(agents), 0, 0, NULL, NULL, "HOST,...",
      "Run on these hosts, reached by ssh, each a shard of the run; all begin at once, and their results are merged.",
      MACHINES, OPTION_COMMAND_LINE},

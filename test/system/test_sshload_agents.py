@@ -2,17 +2,21 @@
 
 import contextlib
 import getpass
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import harness
 from metrics_page import figure
-from sshload_helpers import SSHD, finish_load, load, openssh, run_tool, start_load
+from sshload_helpers import SSHD, check_result, finish_load, load, openssh, run_tool, start_load, target_of
+from terminals import Screen, Viewed
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
 
@@ -64,6 +68,17 @@ def ssh_processes(parent):
     return found
 
 
+def remote_runs(server):
+    """The sshloads of the agents, by their shard."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = entry.read_bytes().decode(errors="replace").split("\0")
+            if words[0] == str(harness.SSHLOAD) and target_of(server) in words and "--shard" in words:
+                found[words[words.index("--shard") + 1]] = int(entry.parent.name)
+    return found
+
+
 def sessions(server):
     return figure(server, 'connections{state="open"}')
 
@@ -71,7 +86,16 @@ def sessions(server):
 def test_three_agents_are_one_run(hosts, observed, tmp_path):
     server = observed()
     done = load(
-        tmp_path, *hosts, "--agents", "one,two,three", "-c", "7", "-d", "1s", "--label", "it's one", target=server
+        tmp_path,
+        *hosts,
+        "--agents=one,two,three",
+        "-c7",
+        "-d1s",
+        "-i500ms",
+        "--ramp=300ms",
+        "--label",
+        "it's one",
+        target=server,
     )
     assert done.code == 0, done
     result = done.result
@@ -82,39 +106,77 @@ def test_three_agents_are_one_run(hosts, observed, tmp_path):
     assert figure(server, "echoes_total") == result["summary"]["started"] + first_echoes, done
     for name in NAMES:
         assert f"agent {name}: clock " in done.complaints, done
+    check_progress(done, result)
+
+
+UNITS = {"us": 1, "ms": 1e3, "s": 1e6}
+
+
+def check_progress(done, result):
+    """While it lasted there were lines about all of them: those of the measurement say what the result says later."""
+    lines = re.findall(r"^ +[\d.]+s  (ramp|load)  agents=(\d)/3  (.*)  errors=0$", done.report, re.M)
+    assert [phase for phase, _, _ in lines] == sorted((phase for phase, _, _ in lines), reverse=True), done
+    assert lines[0][0] == "ramp", done
+    rows = result["intervals"]["rows"]
+    told = [words for _, agents, words in lines if "p99=" in words and agents == "3"]
+    assert len(told) >= 2, (done, rows)
+    for words, row in zip(told[:2], rows):
+        found = dict(word.split("=") for word in words.split("  "))
+        assert found["sessions"] == "7", (done, row)
+        assert float(found["echoes/s"]) == pytest.approx(row["echoes"] * 1e6 / row["covered_us"], abs=1), (done, row)
+        for name in ("p50", "p99", "max", "mean"):
+            value, unit = found[name].split()
+            assert float(value) * UNITS[unit] == pytest.approx(row[name], rel=0.006), (name, done, row)
+    assert "sshload-progress" not in done.report + done.complaints, done
 
 
 def test_an_agent_that_is_lost_fails_the_run(hosts, observed, tmp_path):
-    """The others stop, and nothing goes on at the host that was lost either."""
+    """Two ends: its sshload is killed, its ssh is. The third stops, and nothing goes on at any of the hosts."""
     server = observed()
     started = start_load(
         tmp_path, *hosts, "--agents", "one,two,three", "-c", "3", "-d", "1h", "--timeout=1s", target=server
     )
     try:
         harness.wait_until(lambda: sessions(server) == 3, 20, "the sessions of all agents")
+        os.kill(remote_runs(server)["3/3"], signal.SIGKILL)
         os.kill(ssh_processes(started[1].pid)["two"], signal.SIGKILL)
     finally:
         done = finish_load(started, 30)
     assert done.code == 1, done
-    assert [line for line in done.complaints.splitlines() if "lost" in line] == [
-        "sshload: agent two is lost (ssh was ended by a signal): it said nothing"
-    ], done
-    assert "2 of 3 agents are in the figures" in done.complaints, done
+    two, three = (line for line in done.complaints.splitlines() if "lost" in line)
+    assert two == "sshload: agent two is lost (ssh was ended by a signal): it said nothing", done
+    assert three.startswith("sshload: agent three is lost (exit code 137): "), done
+    assert "1 of 3 agents are in the figures" in done.complaints, done
+    harness.wait_until(lambda: not remote_runs(server), what=lambda: f"end of {remote_runs(server)}")
     harness.wait_until(lambda: sessions(server) == 0, what="the end of the lost agent's sessions")
 
 
 def test_ctrl_c_ends_all_agents_and_prints_what_there_is(hosts, observed, tmp_path):
+    """On a terminal, where one line shows how far all of them are."""
     server = observed()
-    started = start_load(tmp_path, *hosts, "--agents=one,two,three", "-c3", "-d1h", target=server)
-    try:
-        harness.wait_until(lambda: sessions(server) == 3, 20, "the sessions of all agents")
-        harness.wait_until(lambda: figure(server, "echoes_total") > 300, 20, "traffic")
-        started[1].send_signal(signal.SIGINT)
-    finally:
-        done = finish_load(started, 30)
-    assert done.result is not None and len(done.result["about"]["parts"]) == 3, done
-    assert done.result["summary"]["ok"] > 10, done
-    harness.wait_until(lambda: sessions(server) == 0, what="the end of all sessions")
+    path = tmp_path / "result.json"
+    view = Viewed(*hosts, "--agents=one,two,three", "-c3", "-d1h", "--json", path, target_of(server), columns=200)
+    view.until(r"load  agents=3/3  sessions=3 .* echoes/s=[1-9]\d* .* p99=[\d.]+ [mu]?s  max=.* errors=0")
+    assert len(remote_runs(server)) == 3
+    os.write(view.fd, b"\x03")
+    assert view.finish() == 0, view.text
+    result = json.loads(path.read_text())
+    check_result(result)
+    assert len(result["about"]["parts"]) == 3 and result["summary"]["ok"] > 10, result
+    assert "agents=" not in Screen().feed(view.text).shown, view.text
+    assert not remote_runs(server)
+
+
+def test_an_agent_that_never_answers_is_named(tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\ntrap '' TERM\necho $$ > " + str(tmp_path / "pid") + "\nexec sleep 1000\n")
+    ssh.chmod(0o755)
+    haste = ["--connect-timeout=300ms", "--handshake-timeout=200ms"]
+    begin = time.monotonic()
+    done = run_tool(f"--agent-ssh={ssh}", "--agents=silent,too", *haste, "127.0.0.1:9")
+    assert done.returncode == 2 and time.monotonic() < begin + 5, done
+    assert done.stderr == ("sshload: agent silent does not answer: no time in 0.5 s from `sshload clock` there\n"), done
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists(), done
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,9 @@
 import contextlib
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import subprocess
-import termios
 import time
 import urllib.error
 import urllib.request
@@ -18,91 +15,14 @@ import pytest
 import harness
 from bad_servers import listener
 from sshload_helpers import finish_load, run_tool, start_load, target_of
+from terminals import Screen, Viewed
 
 
 DASHBOARD = harness.ROOT / "conf/deploy/grafana/sshecho.json"
 
 
-class Screen:
-    """As much of a terminal as the view needs."""
-
-    def __init__(self):
-        self.rows, self.row, self.column = [""], 0, 0
-
-    def feed(self, text):
-        for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|[^\x1b]", text):
-            code = re.match(r"\x1b\[(\d*)([A-Z])$", part)
-            if part == "\r":
-                self.column = 0
-            elif part == "\n":
-                self.row += 1
-                self.rows += [""] * (self.row + 1 - len(self.rows))
-            elif code is None:
-                row = self.rows[self.row].ljust(self.column)
-                self.rows[self.row] = row[: self.column] + part + row[self.column + 1 :]
-                self.column += 1
-            elif code[2] == "A":
-                self.row -= int(code[1] or 1)
-                assert self.row >= 0
-            elif code[2] == "K":
-                self.rows[self.row] = self.rows[self.row][: self.column]
-            elif code[2] == "J":
-                self.rows[self.row] = self.rows[self.row][: self.column]
-                del self.rows[self.row + 1 :]
-            else:
-                raise AssertionError(f"{part!r} is more than the view needs")
-        return self
-
-    @property
-    def shown(self):
-        return "\n".join(self.rows).strip()
-
-
-class Viewed:
-    """sshload --live on a pseudo-terminal of its own, which is also its controlling one."""
-
-    def __init__(self, *words, columns=80):
-        self.text, self.status = "", None
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            try:
-                os.execv(str(harness.SSHLOAD), ["sshload", "--live", *map(str, words)])
-            finally:
-                os._exit(127)
-        termios.tcsetwinsize(self.fd, (24, columns))
-        self.modes = termios.tcgetattr(self.fd)
-
-    def read(self):
-        with contextlib.suppress(OSError):  # how a terminal whose other side is closed reads
-            if select.select([self.fd], [], [], 0.05)[0]:
-                data = os.read(self.fd, 65536).decode()
-                self.text += data
-                return bool(data)
-        return False
-
-    def until(self, pattern, timeout=20):
-        end = time.monotonic() + timeout
-        while not re.search(pattern, self.text):
-            assert time.monotonic() < end, f"no {pattern} in {self.text!r}"
-            self.read()
-
-    def finish(self, timeout=30):
-        end = time.monotonic() + timeout
-        while True:
-            self.read()
-            done, self.status = os.waitpid(self.pid, os.WNOHANG)
-            if done:
-                break
-            assert time.monotonic() < end, "it does not end"
-        while self.read():
-            pass
-        assert termios.tcgetattr(self.fd)[:4] == self.modes[:4]
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(self.status)
-
-
 def test_the_view_and_what_is_left_of_it(server):
-    view = Viewed("-q", "-c", 4, "-d", "2s", "-i", "300ms", target_of(server))
+    view = Viewed("--live", "-q", "-c", 4, "-d", "2s", "-i", "300ms", target_of(server))
     assert view.finish() == 0, view.text
     for pattern in (
         r"sshload ping  127\.0\.0\.1:\d+  \d+\.\d s, measured \d\.\d of 2\.0 s",
@@ -122,7 +42,7 @@ def test_interrupted_by_its_terminal(server, times):
     """By one Ctrl-C the run ends and reports; by two at once. The view is gone in both."""
     slow = ["--timeout", "60s", "--drain-timeout", "60s", "--request", "exec:echo delay=40s"] if times == 2 else []
     slow += ["--handshake-timeout", "60s"] if times == 2 else []
-    view = Viewed("-q", "-c", 2, "-d", "60s", *slow, target_of(server))
+    view = Viewed("--live", "-q", "-c", 2, "-d", "60s", *slow, target_of(server))
     view.until(r"sessions   2 of 2" if times == 1 else r"setting up sessions")
     for i in range(times):
         os.write(view.fd, b"\x03")
@@ -136,7 +56,7 @@ def test_interrupted_by_its_terminal(server, times):
 
 def test_errors_by_class_on_a_narrow_terminal():
     with listener(lambda connection: None) as bad:
-        view = Viewed("-q", "-c", 2, "-d", "800ms", "--retry", "100ms", target_of(bad), columns=30)
+        view = Viewed("--live", "-q", "-c", 2, "-d", "800ms", "--retry", "100ms", target_of(bad), columns=30)
         assert view.finish() == 1
     assert re.search(r"errors     [1-9]\d*  closed \d", view.text), view.text
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[\d*[A-Z]", "", view.text))

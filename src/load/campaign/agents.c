@@ -2,7 +2,6 @@
 
 #include "load/campaign/agents_parts.h"
 #include "load/campaign/children.h"
-#include "load/tally/printable.h"
 #include "load/tools/tools.h"
 #include "load/tools/words.h"
 #include "sshecho/clock.h"
@@ -16,65 +15,16 @@
 /* Beside --ramp and twice what it took to reach them: the sessions stand then. */
 #define START_IN_US INT64_C(1500000)
 #define LATE_US INT64_C(60000000) /* beyond all its time-outs: an agent that still runs is lost */
-#define RAN_LAST 1                /* exit codes of a run that was one, and left a result: 0 and this */
+#define LOOK_EVERY_US INT64_C(200000)
+#define RAN_LAST 1 /* exit codes of a run that was one, and left a result: 0 and this */
 
 /* Options that are the whole run's and not an agent's. */
-static const char *const own_names[] = {"agents", "agent-ssh", "agent-command", "json", "hdr",      "hlog",
-                                        "csv",    "quiet",     "fail-if",       "live", "progress", "start-at"};
+static const char *const own_names[] = {"agents", "agent-ssh", "agent-command", "json",     "hdr",      "hlog", "csv",
+                                        "quiet",  "fail-if",   "live",          "progress", "start-at", "tell"};
 #define OWN_NAMES (sizeof own_names / sizeof own_names[0])
 /* What cannot be asked of several machines at once, or not without a terminal. */
 static const char *const refused[] = {"shard",          "repeat",     "live",          "metrics-listen",
                                       "server-metrics", "server-pid", "server-cgroup", "ask-password"};
-
-int agents_quote(char **text, const char *word)
-{
-    size_t length = *text == NULL ? 0 : strlen(*text);
-    char *longer = realloc(*text, length + 4 * strlen(word) + 4);
-    if (longer == NULL) {
-        return -1;
-    }
-    *text = longer;
-    char *to = longer + length;
-    if (length > 0) {
-        *to++ = ' ';
-    }
-    *to++ = '\'';
-    for (; *word != '\0'; word++) {
-        if (*word == '\'') {
-            memcpy(to, "'\\''", 4);
-            to += 4;
-        } else {
-            *to++ = *word;
-        }
-    }
-    *to++ = '\'';
-    *to = '\0';
-    return 0;
-}
-
-/* The whole of what it complained with, ended by NUL and owned; NULL out of memory. */
-static char *complaints_of(const struct agent *agent)
-{
-    off_t size = lseek(agent->complaints, 0, SEEK_END);
-    char *text = calloc((size_t)(size > 0 ? size : 0) + 1, 1);
-    if (text != NULL && size > 0 && pread(agent->complaints, text, (size_t)size, 0) < 0) {
-        text[0] = '\0';
-    }
-    return text;
-}
-
-void agents_last_words(const struct agent *agent, char *out, size_t size)
-{
-    char *text = complaints_of(agent);
-    char *rest = text;
-    const char *last = "";
-    for (char *line = strtok_r(text == NULL ? NULL : text, "\r\n", &rest); text != NULL && line != NULL;
-         line = strtok_r(NULL, "\r\n", &rest)) {
-        last = line;
-    }
-    (void)printable_copy(out, size, last);
-    free(text);
-}
 
 static int start_list(struct agent *agents, size_t *count, char *hosts, char *ssh, struct option_error *error)
 {
@@ -163,24 +113,15 @@ static int complete_words(struct agent *agent, const struct load_options *o, con
     for (size_t k = 0; k < sizeof ours / sizeof ours[0]; k++) {
         words[used++] = ours[k];
     }
+    if (agents_progress_wanted(o)) {
+        words[used++] = "--tell";
+    }
     for (; i < runs->count; i++) {
         words[used++] = runs->items[i];
     }
     int rc = build_command(agent, words, used);
     free(words);
     return rc;
-}
-
-static void print_complaints(const struct agent *agent)
-{
-    char *text = complaints_of(agent);
-    char *rest = text;
-    for (char *line = text == NULL ? NULL : strtok_r(text, "\r\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\r\n", &rest)) {
-        char shown[512];
-        (void)fprintf(stderr, "%s: %s\n", agent->host, printable_copy(shown, sizeof shown, line));
-    }
-    free(text);
 }
 
 static int lose(const struct agent *agent, int code, const char *why)
@@ -211,7 +152,7 @@ static int take_result(const struct agent *agent, int code, struct result *merge
         result_free(into);
         return lose(agent, code, "it left no result");
     }
-    print_complaints(agent);
+    agents_print_complaints(agent);
     if (!*any) {
         *any = true;
         return TOOLS_OK;
@@ -227,29 +168,15 @@ static int take_result(const struct agent *agent, int code, struct result *merge
     return rc;
 }
 
-/* Runs them to their ends and merges what they leave. */
-static int run_all(const struct settings *settings, struct agent *agents, size_t count, const struct words *runs,
-                   int64_t reach_us, struct result *merged, bool *any)
+static int prepare(struct agent *agents, struct child_run *children, size_t count, const struct load_options *o,
+                   const struct words *runs, int64_t start_us)
 {
-    const struct load_options *o = &settings->options;
-    struct child_run *children = calloc(count, sizeof *children);
     char start_at[64];
-    int64_t start_us = settings->start_at_us;
-    start_us = start_us > 0 ? start_us : wall_us() + (int64_t)o->ramp_us + START_IN_US + 2 * reach_us;
-    int64_t late_us =
-        LATE_US + (int64_t)(o->connect_timeout_us + o->handshake_timeout_us + o->timeout_us + o->drain_timeout_us);
-    struct children_limits limits = {.grace_us = late_us};
-    int code = TOOLS_OK;
-    if (o->count == 0) {
-        limits.deadline_us = start_us + (int64_t)(o->warmup_us + o->duration_us) + late_us;
-    }
     (void)snprintf(start_at, sizeof start_at, "%lld.%06lld", (long long)(start_us / 1000000),
                    (long long)(start_us % 1000000));
-    for (size_t i = 0; children != NULL && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (complete_words(&agents[i], o, runs, i, count, start_at) != 0 || ftruncate(agents[i].complaints, 0) != 0) {
-            free(children);
-            children = NULL;
-            break;
+            return -1;
         }
         (void)lseek(agents[i].complaints, 0, SEEK_SET);
         children[i] = (struct child_run){.words = agents[i].ssh,
@@ -259,10 +186,33 @@ static int run_all(const struct settings *settings, struct agent *agents, size_t
                                          .complaints = agents[i].complaints,
                                          .input = -1};
     }
-    if (children == NULL) {
+    return 0;
+}
+
+/* Runs them to their ends and merges what they leave. */
+static int run_all(const struct settings *settings, struct agent *agents, size_t count, const struct words *runs,
+                   int64_t reach_us, struct result *merged, bool *any)
+{
+    const struct load_options *o = &settings->options;
+    struct child_run *children = calloc(count, sizeof *children);
+    struct agents_progress progress;
+    int64_t start_us = settings->start_at_us;
+    start_us = start_us > 0 ? start_us : wall_us() + (int64_t)o->ramp_us + START_IN_US + 2 * reach_us;
+    int64_t late_us =
+        LATE_US + (int64_t)(o->connect_timeout_us + o->handshake_timeout_us + o->timeout_us + o->drain_timeout_us);
+    struct children_limits limits = {
+        .grace_us = late_us, .look_every_us = LOOK_EVERY_US, .look = agents_progress_look, .data = &progress};
+    int code = TOOLS_OK;
+    if (o->count == 0) {
+        limits.deadline_us = start_us + (int64_t)(o->warmup_us + o->duration_us) + late_us;
+    }
+    if (children == NULL || prepare(agents, children, count, o, runs, start_us) != 0 ||
+        agents_progress_start(&progress, o, agents, children, count, start_us) != 0) {
+        free(children);
         return tools_complain(TOOLS_WRONG, "out of memory");
     }
     (void)children_run(children, count, &limits);
+    agents_progress_stop(&progress);
     for (size_t i = 0; i < count; i++) {
         int rc = take_result(&agents[i], children[i].code, merged, any);
         code = rc > code ? rc : code;
@@ -297,13 +247,14 @@ int agents_run(const struct settings *settings, int argc, char **argv, struct re
     } else if (check(settings, &error) != 0 || start_list(agents, &count, hosts, ssh, &error) != 0) {
         code = tools_complain(TOOLS_USAGE, error.text);
     } else {
-        code = agents_measure_clocks(agents, count, o->agent_command, o->quiet, &reach_us);
+        code = agents_measure_clocks(agents, count, o, &reach_us);
         code = code == TOOLS_OK ? run_all(settings, agents, count, &line.runs, reach_us, merged, any) : code;
     }
     for (size_t i = 0; i < count; i++) {
         (void)close(agents[i].output);
         (void)close(agents[i].complaints);
         free(agents[i].command);
+        free(agents[i].said);
     }
     words_free(&line);
     free(agents);

@@ -18,7 +18,6 @@
 
 #define ANSWER "sshload-clock "
 #define ASKED_TIMES 6
-#define ANSWER_WITHIN_US INT64_C(20000000) /* a connection and a login included */
 #define EXIT_WITHIN_US INT64_C(2000000)
 #define SKEW_MOST_US 50000
 
@@ -70,8 +69,8 @@ static int ask(struct agent *agent, struct asked *asked)
     return rc;
 }
 
-/* Reads until an answer is there; what a login shell prints beside it is passed over. 0, or -1: it has ended, or no
- * answer came in time. */
+/* Reads until an answer is there; what a login shell prints beside it is passed over. 0; ETIMEDOUT; or ECONNRESET: it
+ * has ended. */
 static int read_answer(struct asked *asked, int64_t until_us, int64_t *answer_us)
 {
     for (;;) {
@@ -91,29 +90,34 @@ static int read_answer(struct asked *asked, int64_t until_us, int64_t *answer_us
         asked->length = asked->length == sizeof asked->text ? 0 : asked->length;
         int64_t left_us = until_us - mono_now().ns / NS_PER_US;
         struct pollfd readable = {.fd = asked->from, .events = POLLIN};
-        if (left_us <= 0 || poll(&readable, 1, (int)(left_us / 1000) + 1) < 0) {
-            return -1;
+        if (left_us <= 0) {
+            return ETIMEDOUT;
+        }
+        if (poll(&readable, 1, (int)(left_us / 1000) + 1) < 0) {
+            return ECONNRESET;
         }
         if (readable.revents != 0) {
             ssize_t got = read(asked->from, asked->text + asked->length, sizeof asked->text - asked->length);
             if (got <= 0) {
-                return -1;
+                return ECONNRESET;
             }
             asked->length += (size_t)got;
         }
     }
 }
 
-/* The offset of its clock, by the exchange that took least; *within_us is how far off that may be. */
-static int exchange(struct asked *asked, int64_t *offset_us, int64_t *within_us)
+/* The offset of its clock, by the exchange that took least; *within_us is how far off that may be. 0 or as
+ * read_answer. */
+static int exchange(struct asked *asked, int64_t answer_within_us, int64_t *offset_us, int64_t *within_us)
 {
-    int64_t until_us = mono_now().ns / NS_PER_US + ANSWER_WITHIN_US;
+    int64_t until_us = mono_now().ns / NS_PER_US + answer_within_us;
     *within_us = INT64_MAX;
     for (int i = 0; i < ASKED_TIMES; i++) {
         int64_t before_us = wall_us();
         int64_t answer_us = 0;
-        if (write(asked->to, "\n", 1) != 1 || read_answer(asked, until_us, &answer_us) != 0) {
-            return -1;
+        int rc = write(asked->to, "\n", 1) == 1 ? read_answer(asked, until_us, &answer_us) : ECONNRESET;
+        if (rc != 0) {
+            return rc;
         }
         int64_t after_us = wall_us();
         int64_t half_us = (after_us - before_us + 1) / 2;
@@ -125,23 +129,23 @@ static int exchange(struct asked *asked, int64_t *offset_us, int64_t *within_us)
     return 0;
 }
 
-/* One that has ended gets the time to say why. */
-static void take_leave(struct asked *asked, bool answered)
+/* Its end: by the signal, or with 0 by itself, so that it can say why; by SIGKILL if that takes too long. */
+static void take_leave(struct asked *asked, int number)
 {
     if (asked->pid == 0) {
         return;
     }
     (void)close(asked->to);
     int64_t until_us = mono_now().ns / NS_PER_US + EXIT_WITHIN_US;
-    pid_t gone = 0;
-    while (!answered && gone == 0 && mono_now().ns / NS_PER_US < until_us) {
-        gone = waitpid(asked->pid, NULL, WNOHANG);
-        const struct timespec moment = {.tv_nsec = 10000000};
-        (void)nanosleep(&moment, NULL);
+    if (number != 0) {
+        (void)kill(asked->pid, number);
     }
-    if (gone == 0) {
-        (void)kill(asked->pid, answered ? SIGTERM : SIGKILL);
-        (void)waitpid(asked->pid, NULL, 0);
+    while (waitpid(asked->pid, NULL, WNOHANG) == 0) {
+        const struct timespec moment = {.tv_nsec = 2000000};
+        if (mono_now().ns / NS_PER_US >= until_us) {
+            (void)kill(asked->pid, SIGKILL);
+        }
+        (void)nanosleep(&moment, NULL);
     }
     (void)close(asked->from);
     asked->pid = 0;
@@ -174,17 +178,21 @@ static int fail(const struct agent *agent, const char *otherwise)
     return TOOLS_USAGE;
 }
 
-int agents_measure_clocks(struct agent *agents, size_t count, const char *command, int quiet, int64_t *reach_us)
+int agents_measure_clocks(struct agent *agents, size_t count, const struct load_options *o, int64_t *reach_us)
 {
+    const int64_t answer_within_us = (int64_t)(o->connect_timeout_us + o->handshake_timeout_us); /* ssh needs both */
+    char otherwise[96];
     int64_t asked_us = mono_now().ns / NS_PER_US;
     struct asked *asked = calloc(count, sizeof *asked);
     char *words = NULL;
     int code = TOOLS_OK;
-    if (asked == NULL || agents_quote(&words, command) != 0 || agents_quote(&words, "clock") != 0) {
+    if (asked == NULL || agents_quote(&words, o->agent_command) != 0 || agents_quote(&words, "clock") != 0) {
         free(asked);
         free(words);
         return tools_complain(TOOLS_WRONG, "out of memory");
     }
+    (void)snprintf(otherwise, sizeof otherwise, "no time in %.3g s from `sshload clock` there",
+                   (double)answer_within_us / 1e6);
     for (size_t i = 0; i < count && code == TOOLS_OK; i++) {
         agents[i].ssh[agents[i].ssh_count] = words;
         int rc = ask(&agents[i], &asked[i]);
@@ -193,14 +201,13 @@ int agents_measure_clocks(struct agent *agents, size_t count, const char *comman
     for (size_t i = 0; i < count && code == TOOLS_OK; i++) {
         int64_t offset_us = 0;
         int64_t within_us = 0;
-        bool answered = exchange(&asked[i], &offset_us, &within_us) == 0;
+        int rc = exchange(&asked[i], answer_within_us, &offset_us, &within_us);
         *reach_us = mono_now().ns / NS_PER_US - asked_us;
-        take_leave(&asked[i], answered);
-        code = answered ? judge(&agents[i], offset_us, within_us, quiet)
-                        : fail(&agents[i], "no time in 20 s from `sshload clock` there");
+        take_leave(&asked[i], rc == 0 ? SIGTERM : rc == ETIMEDOUT ? SIGKILL : 0);
+        code = rc == 0 ? judge(&agents[i], offset_us, within_us, o->quiet) : fail(&agents[i], otherwise);
     }
     for (size_t i = 0; i < count; i++) {
-        take_leave(&asked[i], true);
+        take_leave(&asked[i], SIGKILL);
         agents[i].ssh[agents[i].ssh_count] = NULL;
     }
     free(words);

@@ -144,10 +144,17 @@ static void await_all(struct child_run *runs, size_t count, const sigset_t *set,
                       size_t running, bool ended)
 {
     int64_t until_us = limits->deadline_us;
+    int64_t look_us = limits->look != NULL ? wall_us() + limits->look_every_us : 0;
     bool told = ended;
     while (running > 0) {
-        int number = wait_until(set, until_us);
+        bool looks = look_us > 0 && (until_us == 0 || look_us < until_us);
+        int number = wait_until(set, looks ? look_us : until_us);
         bool tell = false;
+        if (number == 0 && looks) {
+            limits->look(limits->data);
+            look_us = wall_us() + limits->look_every_us;
+            continue;
+        }
         if (number == SIGINT || number == SIGTERM) {
             signalled++;
             tell = true;

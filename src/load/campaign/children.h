@@ -25,10 +25,13 @@ struct child_run {
     int input; /* the pipe to it; -1: closed */
 };
 
-/* When none may still run. */
+/* When none may still run, and who looks on meanwhile. */
 struct children_limits {
     int64_t deadline_us; /* since 1970: those that run are told to stop; 0: never */
     int64_t grace_us;    /* after being told, until they are killed; 0: for ever */
+    int64_t look_every_us;
+    void (*look)(void *data); /* NULL: nobody */
+    void *data;
 };
 
 /* Runs all of them to their ends. A run that does not even begin (exit code 2, or what ssh and a shell say: 126 and

@@ -1,25 +1,14 @@
 #include "load/watch/live.h"
 
+#include "load/watch/terminal.h"
 #include "sshecho/units.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define EVERY_S 0.25
-#define WIDTH_LEAST 20U
-
-static unsigned terminal_width(void)
-{
-    struct winsize size = {0};
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
-        return 80;
-    }
-    return size.ws_col < WIDTH_LEAST ? WIDTH_LEAST : size.ws_col;
-}
 
 /* One line, cut to the width: one that wraps would be two. */
 __attribute__((format(printf, 3, 4))) static void put(struct live *live, unsigned width, const char *format, ...)
