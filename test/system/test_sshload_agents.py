@@ -119,7 +119,7 @@ def check_progress(done, result):
     assert lines[0][0] == "ramp", done
     rows = result["intervals"]["rows"]
     told = [words for _, agents, words in lines if "p99=" in words and agents == "3"]
-    assert len(told) >= 2, (done, rows)
+    assert len(told) >= 2, done
     for words, row in zip(told[:2], rows):
         found = dict(word.split("=") for word in words.split("  "))
         assert found["sessions"] == "7", (done, row)

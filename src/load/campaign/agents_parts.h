@@ -47,7 +47,7 @@ int agents_measure_clocks(struct agent *agents, size_t count, const struct load_
 /* ---- progress, while they run (agents_progress.c) ---- */
 
 /* Intervals that some have told and not all. */
-#define AGENTS_PENDING 8
+#define AGENTS_PENDING 32
 
 struct agents_interval {
     struct interval sum;

@@ -10,7 +10,7 @@
 
 #define LOOK_BYTES 65536
 /* After the end of an interval, for those who have not told it. */
-#define PATIENCE_US INT64_C(1000000)
+#define PATIENCE_US INT64_C(3000000)
 
 /* What an agent has told. */
 struct heard {
