@@ -1,6 +1,5 @@
 """What is seen of a run while it goes on: the view on a terminal, the page for Prometheus, the dashboard over it."""
 
-import contextlib
 import json
 import os
 import re
