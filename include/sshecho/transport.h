@@ -67,6 +67,8 @@ void transport_limit_input(struct transport *t, size_t size);
 void transport_hold_newkeys(struct transport *t);
 /* Input of this turn that libssh has not taken yet. */
 size_t transport_input_left(const struct transport *t);
+/* Whether libssh has anything to hear of: input, the peer's EOF, or an error. */
+bool transport_has_news(const struct transport *t);
 /* Output accepted from libssh that the kernel has not taken. Exact. */
 size_t transport_pending_bytes(const struct transport *t);
 

@@ -107,6 +107,12 @@ static void watch(struct pump *pump, bool held_back)
     pump->events_watched = events;
 }
 
+/* Whether one more dopoll could do anything but find that there is nothing. */
+static bool has_work(const struct pump *pump)
+{
+    return transport_has_news(&pump->transport) || (ssh_get_status(pump->session) & SSH_WRITE_PENDING) != 0;
+}
+
 static void drive(struct pump *pump)
 {
     uint64_t start = pump->wire.in_bytes;
@@ -120,7 +126,7 @@ static void drive(struct pump *pump)
             seen = pump->wire.in_bytes;
             idle_steps = 0;
         }
-        if (!pump->batched && seen - start >= pump->turn_bytes) {
+        if (pump->batched ? !has_work(pump) : seen - start >= pump->turn_bytes) {
             break;
         }
     }

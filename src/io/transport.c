@@ -202,6 +202,11 @@ size_t transport_input_left(const struct transport *t)
     return t->in_turn ? shared.input_end - shared.input_start : 0;
 }
 
+bool transport_has_news(const struct transport *t)
+{
+    return transport_input_left(t) > 0 || t->peer_eof || t->read_errno != 0;
+}
+
 const uint8_t *transport_input(const struct transport *t, size_t *size)
 {
     *size = transport_input_left(t);
@@ -318,7 +323,7 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 static short readiness(const struct transport *t, short events)
 {
     short ready = 0;
-    if ((events & POLLIN) != 0 && (transport_input_left(t) > 0 || t->peer_eof || t->read_errno != 0)) {
+    if ((events & POLLIN) != 0 && transport_has_news(t)) {
         ready |= POLLIN;
     }
     if ((events & POLLOUT) != 0 && t->write_errno == 0) {

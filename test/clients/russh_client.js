@@ -17,6 +17,8 @@ async function logIn(client) {
   return state;
 }
 
+const PIECE = 32768;
+
 function whole(channel, count) {  // what comes, up to so many bytes or the end
   return new Promise((done) => {
     const pieces = [];
@@ -53,7 +55,8 @@ async function main() {
   } else {
     const data = fs.readFileSync(0);
     for (const channel of channels) {
-      await channel.write(data);
+      // Nothing is read from a channel while a write to it waits for the window: no piece may be larger than that.
+      for (let at = 0; at < data.length; at += PIECE) await channel.write(data.subarray(at, at + PIECE));
       await channel.eof();
     }
     for (const output of outputs) for (const piece of await output) fs.writeSync(1, piece);
