@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import re
 import select
 import shutil
 import socket
@@ -273,8 +274,35 @@ def test_plot_draws_every_run(results, tmp_path):
     root = ElementTree.parse(picture).getroot()
     texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts.count("few") == texts.count("many") == 4 and "99.9 %" in texts and "echoes/s" in texts
-    lines = [each.get("d") for each in root.iter("{http://www.w3.org/2000/svg}path")]
+    paths = list(root.iter("{http://www.w3.org/2000/svg}path"))
+    lines = [each.get("d") for each in paths if "line" in each.get("class")]
     assert len(lines) == 8 and len(lines[0].split("L")) > 50  # curves, not only axes
+
+
+def test_plot_draws_the_map_of_every_run(results, tmp_path):
+    """A column for each interval in which something was measured; none for a run that kept no intervals."""
+    svg = "{http://www.w3.org/2000/svg}"
+    bare = json.loads(results[0].read_text())
+    del bare["intervals"]
+    (tmp_path / "bare.json").write_text(json.dumps(bare))
+    done = run_tool("plot", *results, tmp_path / "bare.json", "-o", tmp_path / "x.svg")
+    assert done.returncode == 0, done
+    root = ElementTree.parse(tmp_path / "x.svg").getroot()
+    parts = [(each, each.findtext(f"{svg}title")) for each in root.findall(f"{svg}svg")]
+    maps = [(each, title) for each, title in parts if title.startswith("latency over time, darker")]
+    assert [title.rpartition(": ")[2] for _, title in maps] == ["few", "many"]
+    for (each, title), path in zip(maps, results):
+        cells = {path.get("class"): path.get("d").count("M") for path in each.iter(f"{svg}path")}
+        assert list(cells) == [f"h{shade}" for shade in range(7)] and cells["h6"] >= 1, cells
+        columns = {
+            re.match(r"[\d.]+", cell)[0] for path in each.iter(f"{svg}path") for cell in path.get("d").split("M")[1:]
+        }
+        rows = json.loads(path.read_text())["intervals"]["rows"]
+        assert len(columns) == sum(row["count"] > 0 for row in rows) >= 2, (columns, rows)
+        assert title in [text.text for text in root.findall(f"{svg}text")]
+    tops = [int(each.get("y")) for each, _ in parts]
+    ends = [int(each.get("y")) + int(each.get("height")) for each, _ in parts]
+    assert all(end <= top for end, top in zip(ends, tops[1:])) and ends[-1] == int(root.get("height")), (tops, ends)
 
 
 def test_plot_says_what_it_needs(results, tmp_path):

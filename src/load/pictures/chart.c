@@ -59,6 +59,8 @@ void chart_write_style(FILE *out)
                 ".chart .line{fill:none;stroke-width:2}.chart .dashed{stroke-dasharray:5 4}"
                 ".s0{stroke:#0969da}.s1{stroke:#bc4c00}.s2{stroke:#1a7f37}.s3{stroke:#8250df}.s4{stroke:#bf3989}"
                 ".s5{stroke:#57606a}"
+                ".h0{fill:#e1edfb}.h1{fill:#c2daf6}.h2{fill:#9cc3f0}.h3{fill:#75acea}.h4{fill:#4d96e4}"
+                ".h5{fill:#267fdf}.h6{fill:#0969da}"
                 "</style>\n",
                 out);
 }

@@ -117,7 +117,17 @@ static void write_axes(const struct map *map, double seconds, FILE *out)
                   LEFT + (CHART_WIDTH - LEFT - RIGHT) / 2, CHART_HEIGHT - 8);
 }
 
-int heat_write(const struct timeline *timeline, const char *title, FILE *out)
+bool heat_is_worth(const struct timeline *timeline)
+{
+    for (size_t i = 0; timeline->count >= 2 && i < timeline->count; i++) {
+        if (timeline->rows[i].latency != NULL && timeline->rows[i].latency->total > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int heat_write(const struct timeline *timeline, const char *title, int top, FILE *out)
 {
     struct map *map = calloc(1, sizeof *map);
     struct histogram *scratch = calloc(1, sizeof *scratch);
@@ -128,9 +138,12 @@ int heat_write(const struct timeline *timeline, const char *title, FILE *out)
     }
     if (rc == 0 && map->most > 0) {
         (void)fprintf(out,
-                      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\">"
-                      "<title>",
+                      "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\"",
                       CHART_WIDTH, CHART_HEIGHT);
+        if (top > 0) {
+            (void)fprintf(out, " y=\"%d\" width=\"%d\" height=\"%d\"", top, CHART_WIDTH, CHART_HEIGHT);
+        }
+        (void)fputs("><title>", out);
         chart_write_text(title, out);
         (void)fputs("</title>\n", out);
         write_cells(map, out);

@@ -9,14 +9,17 @@
 
 #include "load/timeline/timeline.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #define HEAT_COLUMNS 120
 #define HEAT_ROWS 30
 #define HEAT_SHADES 7
 
-/* One <svg> element; nothing where nothing was measured. `timeline` has at most HEAT_COLUMNS intervals. 0, or -1 out of
- * memory. */
-int heat_write(const struct timeline *timeline, const char *title, FILE *out);
+/* Whether a map would say more than the percentiles do: something was measured, and there is more than one column. */
+bool heat_is_worth(const struct timeline *timeline);
+/* One <svg> element at `top`, as chart_write; nothing where nothing was measured. `timeline` has at most HEAT_COLUMNS
+ * intervals. 0, or -1 out of memory. */
+int heat_write(const struct timeline *timeline, const char *title, int top, FILE *out);
 
 #endif

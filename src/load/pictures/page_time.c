@@ -42,8 +42,8 @@ static int put_heat(const struct page *page, size_t index)
     const struct result *result = &page->results[index];
     struct timeline pieces;
     char title[200];
-    if (result->timeline.count < 2 || tally_histogram(&result->tally, HISTOGRAM_LATENCY)->total == 0) {
-        return 0; /* a map of one column says no more than the percentiles */
+    if (!heat_is_worth(&result->timeline)) {
+        return 0;
     }
     if (timeline_thin(&result->timeline, HEAT_COLUMNS, &pieces) != 0) {
         return -1;
@@ -54,7 +54,7 @@ static int put_heat(const struct page *page, size_t index)
     (void)fputs("</h2>\n<p class=\"soft\">Darker where more operations were, by the logarithm of their number.</p>\n"
                 "<div class=\"wide\" tabindex=\"0\">",
                 page->out);
-    int rc = heat_write(&pieces, title, page->out);
+    int rc = heat_write(&pieces, title, 0, page->out);
     (void)fputs("</div>\n", page->out);
     rc = rc != 0 ? rc : put_heat_table(page, &pieces, title);
     (void)fputs("</section>\n", page->out);

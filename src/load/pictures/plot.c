@@ -1,6 +1,7 @@
 /* Inside the room of pictures.h: `sshload plot`, the curves of one run or several as a picture. */
 #include "load/pictures/chart.h"
 #include "load/pictures/curves.h"
+#include "load/pictures/heat.h"
 #include "load/pictures/picture_options.h"
 #include "load/pictures/pictures.h"
 #include "load/tools/tools.h"
@@ -12,6 +13,8 @@
 #include <string.h>
 
 #define TITLE_HEIGHT 30
+#define MAP_HEADING_HEIGHT 24
+#define CURVES 4
 #define PERCENTILES (-1) /* beside enum curve_figure */
 
 const struct option_table plot_option_table = {
@@ -26,6 +29,12 @@ static const char *print_us(double us, char buffer[32])
     return units_human_duration(buffer, 32, us);
 }
 
+static const char *name_of(const struct result *result, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return result->label[0] != '\0' ? result->label : slash != NULL ? slash + 1 : path;
+}
+
 /* One line a run. -1 out of memory. */
 static int put_curves(const struct result *results, const struct string_list *files, struct chart chart, int which,
                       int top, FILE *out)
@@ -34,11 +43,9 @@ static int put_curves(const struct result *results, const struct string_list *fi
     struct chart_series *series = calloc(files->count, sizeof *series);
     int rc = curves == NULL || series == NULL ? -1 : 0;
     for (size_t i = 0; rc == 0 && i < files->count; i++) {
-        const char *slash = strrchr(files->items[i], '/');
-        const char *name = slash != NULL ? slash + 1 : files->items[i];
         rc = which == PERCENTILES ? curve_percentiles(&curves[i], tally_histogram(&results[i].tally, HISTOGRAM_LATENCY))
                                   : curve_over_time(&curves[i], &results[i], (enum curve_figure)which);
-        series[i] = (struct chart_series){.name = results[i].label[0] != '\0' ? results[i].label : name,
+        series[i] = (struct chart_series){.name = name_of(&results[i], files->items[i]),
                                           .x = curves[i].x,
                                           .y = curves[i].y,
                                           .count = curves[i].count,
@@ -57,9 +64,45 @@ static int put_curves(const struct result *results, const struct string_list *fi
     return rc;
 }
 
+/* One map a run. -1 out of memory. */
+static int put_maps(const struct result *results, const struct string_list *files, int top, FILE *out)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < files->count; i++) {
+        struct timeline pieces;
+        char title[200];
+        if (!heat_is_worth(&results[i].timeline)) {
+            continue;
+        }
+        if (timeline_thin(&results[i].timeline, HEAT_COLUMNS, &pieces) != 0) {
+            return -1;
+        }
+        (void)snprintf(title, sizeof title, "latency over time, darker where more operations were: %s",
+                       name_of(&results[i], files->items[i]));
+        (void)fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", CHART_WIDTH / 2,
+                      top + MAP_HEADING_HEIGHT - 6);
+        chart_write_text(title, out);
+        (void)fputs("</text>\n", out);
+        rc = heat_write(&pieces, title, top + MAP_HEADING_HEIGHT, out);
+        timeline_free(&pieces);
+        top += MAP_HEADING_HEIGHT + CHART_HEIGHT;
+    }
+    return rc;
+}
+
+static int height_of(const struct result *results, size_t count)
+{
+    int height = TITLE_HEIGHT + CURVES * CHART_HEIGHT;
+    for (size_t i = 0; i < count; i++) {
+        height += heat_is_worth(&results[i].timeline) ? MAP_HEADING_HEIGHT + CHART_HEIGHT : 0;
+    }
+    return height;
+}
+
 static int put_picture(const struct result *results, const struct string_list *files, const char *title, FILE *out)
 {
     bool stream = strcmp(results[0].mode, "stream") == 0;
+    int height = height_of(results, files->count);
     const struct chart latency = {.title = "latency",
                                   .x_label = "percentile",
                                   .y_label = results[0].open_loop ? "latency from due time" : "service time",
@@ -84,7 +127,7 @@ static int put_picture(const struct result *results, const struct string_list *f
     (void)fprintf(out,
                   "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
                   "height=\"%d\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                  CHART_WIDTH, 4 * CHART_HEIGHT + TITLE_HEIGHT, CHART_WIDTH, 4 * CHART_HEIGHT + TITLE_HEIGHT);
+                  CHART_WIDTH, height, CHART_WIDTH, height);
     chart_write_style(out);
     (void)fprintf(out, "<text x=\"%d\" y=\"20\" text-anchor=\"middle\" font-size=\"15\">", CHART_WIDTH / 2);
     chart_write_text(title, out);
@@ -92,7 +135,8 @@ static int put_picture(const struct result *results, const struct string_list *f
     if (put_curves(results, files, latency, PERCENTILES, TITLE_HEIGHT, out) != 0 ||
         put_curves(results, files, rate, stream ? CURVE_MB : CURVE_OPERATIONS, CHART_HEIGHT + TITLE_HEIGHT, out) != 0 ||
         put_curves(results, files, worst, CURVE_WORST_US, 2 * CHART_HEIGHT + TITLE_HEIGHT, out) != 0 ||
-        put_curves(results, files, errors, CURVE_ERRORS, 3 * CHART_HEIGHT + TITLE_HEIGHT, out) != 0) {
+        put_curves(results, files, errors, CURVE_ERRORS, 3 * CHART_HEIGHT + TITLE_HEIGHT, out) != 0 ||
+        put_maps(results, files, CURVES * CHART_HEIGHT + TITLE_HEIGHT, out) != 0) {
         return -1;
     }
     (void)fputs("</svg>\n", out);
