@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,6 +22,9 @@
 struct seen {
     _Atomic int64_t trims; /* calls of malloc_trim */
     _Atomic int64_t lonely, waits;
+    _Atomic int64_t
+        put_off_bytes; /* free in blocks that glibc had not joined with their neighbours: the most at a trim */
+    _Atomic int64_t trimmed_bytes; /* the most that one trim has handed back, without a sandbox */
 };
 
 static struct seen *seen;
@@ -36,16 +40,41 @@ __attribute__((constructor)) static void start(void)
     seen = map != MAP_FAILED ? map : NULL;
 }
 
+static int64_t resident_bytes(void)
+{
+    char text[64] = "";
+    long pages = 0;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!read(fd, text, sizeof text - 1);
+        (void)close(fd);
+    }
+    (void)sscanf(text, "%*d %ld", &pages);
+    return (int64_t)pages * getpagesize();
+}
+
+static void note_most(_Atomic int64_t *most, int64_t value)
+{
+    if (value > atomic_load(most)) {
+        atomic_store(most, value);
+    }
+}
+
 int malloc_trim(size_t pad)
 {
     static int (*real)(size_t);
     if (real == NULL) {
         real = (int (*)(size_t))dlsym(RTLD_NEXT, "malloc_trim");
     }
-    if (seen != NULL) {
-        atomic_fetch_add(&seen->trims, 1);
+    if (seen == NULL) {
+        return real(pad);
     }
-    return real(pad);
+    atomic_fetch_add(&seen->trims, 1);
+    note_most(&seen->put_off_bytes, (int64_t)mallinfo2().fsmblks);
+    int64_t before = resident_bytes();
+    int result = real(pad);
+    note_most(&seen->trimmed_bytes, before - resident_bytes());
+    return result;
 }
 
 static void lose_parent(void)

@@ -12,11 +12,12 @@
 #include "server/entry/accept.h"
 #include "server/identity/algorithms.h"
 #include "server/process/checker.h"
+#include "server/process/heap.h"
 #include "server/process/sandbox.h"
 #include "server/session/connection_set.h"
 #include "sshecho/log.h"
 
-/* What a connection takes at least, and how much must have been in use for a walk through the heap to be worth it. A
+/* What a connection takes at least, and how much must have been in use for it to be worth handing back. A
  * few peers that do not read are a crowd too: each may hold megabytes. */
 #define CONNECTION_BYTES (32 * 1024)
 #define CROWD_BYTES (1024 * 1024)
@@ -37,12 +38,14 @@ struct worker {
     char *host_keys; /* their algorithms, see algorithms.h */
     ev_timer tick, drain_deadline;
     ev_prepare turn_end;
+    ev_idle heap_waits; /* has the loop turn again at once */
     ev_check turn_start;
     ev_signal terminate, interrupt, hangup, user1, user2;
     mono_time turn_began;
     bool draining;
     bool batched, shortcuts; /* the two seams below libssh are in use */
-    uint64_t most_bytes;     /* that memory_in_use() has said since the last trim of the heap */
+    uint64_t most_bytes;     /* that memory_in_use() has said since the heap was last handed back */
+    struct heap heap;
 };
 
 static void end_if_drained(void *data)
@@ -68,14 +71,22 @@ static uint64_t memory_in_use(const struct counters *counters)
 }
 
 /* When half of what was in use has been let go, it goes back to the system. */
-static void trim_heap(struct worker *w)
+static void look_at_heap(struct worker *w)
 {
     uint64_t bytes = memory_in_use(w->counters);
     w->most_bytes = bytes > w->most_bytes ? bytes : w->most_bytes;
     if (w->most_bytes >= CROWD_BYTES && bytes < w->most_bytes / 2) {
         w->most_bytes = bytes;
-        (void)malloc_trim(0);
+        heap_begin(&w->heap);
+        ev_idle_start(w->loop, &w->heap_waits);
     }
+}
+
+static void on_heap_waits(struct ev_loop *loop, ev_idle *idle, int revents)
+{
+    (void)loop;
+    (void)idle;
+    (void)revents; /* that the loop does not wait is all */
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -87,7 +98,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     log_flush();
     report_file_look(&w->set.reports);
     counters_set(&w->counters->log_lines_lost, log_lost_lines());
-    trim_heap(w);
+    look_at_heap(w);
 }
 
 static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
@@ -101,9 +112,11 @@ static void on_turn_start(struct ev_loop *loop, ev_check *check, int revents)
 
 static void on_turn_end(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
-    (void)loop;
     (void)revents;
     struct worker *w = prepare->data;
+    if (!heap_turn(&w->heap)) {
+        ev_idle_stop(loop, &w->heap_waits);
+    }
     mono_time now = mono_now();
     if (w->turn_began.ns != 0) {
         counters_observe(&w->counters->turn, counters_turn_bounds_us, (uint64_t)mono_us_between(w->turn_began, now));
@@ -157,6 +170,7 @@ static void start_watchers(struct worker *w)
     ev_timer_init(&w->drain_deadline, on_drain_deadline, 0.0, 0.0);
     ev_check_init(&w->turn_start, on_turn_start);
     ev_prepare_init(&w->turn_end, on_turn_end);
+    ev_idle_init(&w->heap_waits, on_heap_waits);
     ev_signal_init(&w->terminate, on_terminate, SIGTERM);
     ev_signal_init(&w->interrupt, on_ignored_signal, SIGINT);
     ev_signal_init(&w->hangup, on_ignored_signal, SIGHUP);
@@ -246,6 +260,7 @@ static bool serve(struct worker *w)
     log_line(LOG_DEBUG, "worker_ready", log_u64("slot", setup->slot), log_bool("batch_io", w->batched),
              log_bool("crypto_shortcuts", w->shortcuts));
     ev_run(w->loop, 0);
+    heap_end(&w->heap);
     connection_set_destroy(&w->set);
     struct crypto_served served = crypto_shortcuts_served();
     log_line(LOG_DEBUG, "crypto_served", log_u64("slot", setup->slot), log_u64("draws", served.draws),
@@ -259,6 +274,9 @@ static bool serve(struct worker *w)
 
 int worker_run(const struct worker_setup *setup)
 {
+    /* Small free blocks are joined with their neighbours at once: put off, glibc does it in one go for all that a crowd
+     * has left. */
+    (void)mallopt(M_MXFAST, 0);
     struct worker *w = calloc(1, sizeof *w);
     if (w == NULL) {
         return 1;
