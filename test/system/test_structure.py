@@ -141,11 +141,44 @@ def test_every_source_has_a_header_or_says_what_it_is():
     assert not silent, f"no header and no first comment: {silent}"
 
 
-def test_the_map_names_every_folder():
-    readme = (ROOT / "README.md").read_text()
+def map_rows():
+    """README's map: what is named in the row of each folder, with `_part` behind `room` as room_part."""
+    rows = re.findall(r"^\| `(src/[a-z/]*)/` \|(.*)\|$", (ROOT / "README.md").read_text(), re.M)
+    named = {}
+    for folder, text in rows:
+        whole = ""
+        for word in re.findall(r"`([a-z_.]+)`", text):
+            whole = whole if word.startswith("_") else word
+            named.setdefault(folder, set()).add(whole + word if word.startswith("_") else word)
+    return named
+
+
+def test_the_map_names_every_folder_and_source():
+    wanted = {}
+    for path in SOURCES:
+        if path.suffix == ".c":
+            wanted.setdefault(name(path.parent), set()).add(path.stem)
+    named = map_rows()
+    missing = {folder: stems - named.get(folder, set()) for folder, stems in wanted.items()}
+    assert not any(missing.values()), f"the map in README.md omits {missing}"
+
+
+def test_the_map_names_nothing_that_is_not_there():
+    gone = {
+        f"{folder}/{word}"
+        for folder, words in map_rows().items()
+        for word in words
+        for stem in [word.removesuffix(".h")]
+        if not list((ROOT / folder).glob(f"{stem}.[ch]")) and not (ROOT / "include/sshecho" / f"{stem}.h").exists()
+    }
+    assert not gone, f"the map in README.md names {gone}"
+
+
+def test_the_table_of_the_design_names_every_folder():
+    design = (ROOT / "docs" / "design.md").read_text()
     folders = {name(path.parent) for path in SOURCES} - {"src/server", "src/load"}
-    missing = [folder for folder in sorted(folders) if f"`{folder}/" not in readme]
-    assert not missing, f"the map in README.md omits {missing}"
+    missing = [folder for folder in sorted(folders) if f"`{folder}/`" not in design]
+    assert not missing, f"the table in docs/design.md omits {missing}"
 
 
 def test_no_folder_is_a_hall_and_no_file_a_scroll():

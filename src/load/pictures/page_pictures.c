@@ -1,4 +1,4 @@
-/* Inside the room of tools.h: the tables and pictures of `sshload report`. */
+/* Inside the room of pictures.h: the tables and pictures of `sshload report`. */
 #include "load/pictures/chart.h"
 #include "load/pictures/curves.h"
 #include "load/pictures/page_internal.h"

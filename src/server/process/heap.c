@@ -18,7 +18,7 @@ struct heap_piece {
     struct heap_piece *next;
 };
 
-extern char _end[]; /* of the program's own data: the heap that sbrk makes lies behind it (end(3)) */
+extern char end[]; /* of the program's own data: the heap that sbrk makes lies behind it (end(3)) */
 
 /* NULL: nothing so large is free, malloc would have to ask the system for it. */
 static struct heap_piece *take(size_t bytes)
@@ -26,7 +26,7 @@ static struct heap_piece *take(size_t bytes)
     uintptr_t heap_ends = (uintptr_t)sbrk(0);
     struct heap_piece *piece = malloc(bytes);
     uintptr_t at = (uintptr_t)piece;
-    if ((uintptr_t)sbrk(0) != heap_ends || at < (uintptr_t)_end || at + bytes > heap_ends) {
+    if ((uintptr_t)sbrk(0) != heap_ends || at < (uintptr_t)end || at + bytes > heap_ends) {
         free(piece);
         return NULL;
     }
