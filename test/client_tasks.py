@@ -1,6 +1,6 @@
 """What scripts/clients has each client do, and how it is judged: by what comes back and by the server's own report.
 
-Each task takes the bench and a client. It returns when all was right, raises interop.Cannot where the client has no way
+Each task takes the testbed and a client. It returns when all was right, raises interop.Cannot where the client has no way
 to do it, and anything else where it failed.
 """
 
@@ -40,7 +40,7 @@ def make_host_keys(directory):
     return made
 
 
-class Bench:
+class Testbed:
     """Servers by their options, started when first wanted; the keys that let clients in."""
 
     def __init__(self, directory, host_keys, connections):
@@ -89,58 +89,58 @@ def last_report(server, before):
     return reports.lines(server)[before]
 
 
-def echoed(bench, client, server, data, **more):
+def echoed(testbed, client, server, data, **more):
     """An exact echo, and the report on it."""
     before = told(server)
-    clients.assert_echo(client.run(server, data, bench.keys, **more), data)
+    clients.assert_echo(client.run(server, data, testbed.keys, **more), data)
     return last_report(server, before)
 
 
 # -- tasks
 
 
-def exact(bench, client):
+def exact(testbed, client):
     """1 MiB comes back as it was sent."""
-    return echoed(bench, client, bench.server(client), MEBIBYTE)
+    return echoed(testbed, client, testbed.server(client), MEBIBYTE)
 
 
-def every_byte(bench, client):
+def every_byte(testbed, client):
     """All pairs of bytes do."""
-    return echoed(bench, client, bench.server(client), EVERY_BYTE)
+    return echoed(testbed, client, testbed.server(client), EVERY_BYTE)
 
 
-def half_close(bench, client):
+def half_close(testbed, client):
     """Its end of input goes out while all of the echo is still to come, and all of it comes."""
-    before = told(bench.server(client))
-    clients.assert_echo(client.run(bench.server(client), SMALL, bench.keys, command="echo delay=400ms"), SMALL)
-    when = last_report(bench.server(client), before)["when_us"]
+    before = told(testbed.server(client))
+    clients.assert_echo(client.run(testbed.server(client), SMALL, testbed.keys, command="echo delay=400ms"), SMALL)
+    when = last_report(testbed.server(client), before)["when_us"]
     if when["eof"] is None or when["close"] is None or when["close"] - when["eof"] < 200_000:
         raise Cannot("it reads all of the echo before it says that it has no more input, or never says so")
 
 
-def exit_status(bench, client):
-    result = client.run(bench.server(client), SMALL, bench.keys, command="exit status=7")
+def exit_status(testbed, client):
+    result = client.run(testbed.server(client), SMALL, testbed.keys, command="exit status=7")
     assert result.stdout == SMALL, f"{len(result.stdout)} of {len(SMALL)} bytes"
     if result.returncode == 0:
         raise Cannot("it tells nobody the exit status")
     assert result.returncode == 7, f"exit status {result.returncode} instead of 7: {result.stderr[-300:]}"
 
 
-def twenty_channels(bench, client):
-    server = bench.server(client)
+def twenty_channels(testbed, client):
+    server = testbed.server(client)
     if client.name == "openssh":
-        return openssh_channels(bench, client, server)
+        return openssh_channels(testbed, client, server)
     before = told(server)
-    result = client.run(server, SMALL, bench.keys, channels=CHANNELS)
+    result = client.run(server, SMALL, testbed.keys, channels=CHANNELS)
     clients.assert_echo(result, SMALL * CHANNELS)
     assert last_report(server, before)["channels_opened"] == CHANNELS
 
 
-def openssh_channels(bench, client, server):
+def openssh_channels(testbed, client, server):
     """Many of its processes over the connection of one."""
     before = told(server)
-    control = bench.directory / "control"
-    words = client.words(server, bench.keys)
+    control = testbed.directory / "control"
+    words = client.words(server, testbed.keys)
     master = [words[0], "-N", "-M", "-S", str(control), *words[1:-1]]
     running = subprocess.Popen(master, env=client.surroundings(server), stdin=subprocess.DEVNULL)
     try:
@@ -154,11 +154,11 @@ def openssh_channels(bench, client, server):
     assert last_report(server, before)["channels_opened"] == CHANNELS
 
 
-def fifty_connections(bench, client):
+def fifty_connections(testbed, client):
     """A process each, ten at a time."""
-    server = bench.server(client)
-    words, environment = client.words(server, bench.keys), client.surroundings(server)
-    failures, left = [], list(range(bench.many_connections))
+    server = testbed.server(client)
+    words, environment = client.words(server, testbed.keys), client.surroundings(server)
+    failures, left = [], list(range(testbed.many_connections))
 
     def some():
         while left and not failures:
@@ -179,23 +179,23 @@ def fifty_connections(bench, client):
         raise failures[0]
 
 
-def rekey_by_server(bench, client):
+def rekey_by_server(testbed, client):
     data = MEBIBYTE * (4 if client.name in interop.WAITED_FOR else 1)
-    report = echoed(bench, client, bench.server(client, rekey_bytes="200K"), data)
+    report = echoed(testbed, client, testbed.server(client, rekey_bytes="200K"), data)
     assert report["keys"]["re_exchanges"] > report["keys"]["by_client"], "the server has started none"
 
 
-def rekey_by_client(bench, client):
-    report = echoed(bench, client, bench.server(client), MEBIBYTE, rekey=300_000)
+def rekey_by_client(testbed, client):
+    report = echoed(testbed, client, testbed.server(client), MEBIBYTE, rekey=300_000)
     if report["keys"]["by_client"] == 0:
         raise Cannot("it has started none")
 
 
-def killed(bench, client):
+def killed(testbed, client):
     """SIGKILL while it is sent to without end: the server sees it go, and serves the next one."""
-    server = bench.server(client)
+    server = testbed.server(client)
     before = told(server)
-    words = client.words(server, bench.keys, command="chargen")
+    words = client.words(server, testbed.keys, command="chargen")
     environment = client.surroundings(server, command="chargen")
     process = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
@@ -209,7 +209,7 @@ def killed(bench, client):
     report = last_report(server, before)
     assert report["end"]["how"] in ("fin", "reset"), report["end"]
     assert report["channels"][0]["sent"]["bytes"] >= KILLS_AFTER_BYTES, report["channels"][0]["sent"]
-    echoed(bench, client, server, SMALL)
+    echoed(testbed, client, server, SMALL)
 
 
 def chargen_sent(server):
@@ -233,18 +233,18 @@ TASKS = {
 PROVOKING = {"re-key by the client", "SIGKILL"}
 
 
-def logs_in(bench, client, login):
-    report = echoed(bench, client, bench.server(client, login), SMALL, login=login)
+def logs_in(testbed, client, login):
+    report = echoed(testbed, client, testbed.server(client, login), SMALL, login=login)
     if report["login"]["method"] != login:
         raise Cannot(f"it logged in by {report['login']['method']}")
 
 
-def with_one(bench, client, kind, name):
+def with_one(testbed, client, kind, name):
     """A server that has nothing but this cipher or host key algorithm, where the client offers it."""
-    if name not in bench.offered[client.name][OFFER[kind]]:
+    if name not in testbed.offered[client.name][OFFER[kind]]:
         raise Cannot(f"it does not offer {name}")
     one = {"ciphers": name} if kind == "cipher" else {"host_key_algorithms": name}
-    report = echoed(bench, client, bench.server(client, algorithms="legacy", **one), SMALL)
+    report = echoed(testbed, client, testbed.server(client, algorithms="legacy", **one), SMALL)
     chosen = report["who"]["chosen"]
     assert name in chosen.values(), chosen
 
@@ -276,10 +276,10 @@ def process_figures(words, data, environment):
     return b"".join(output), first, usage.ru_utime + usage.ru_stime
 
 
-def bulk(bench, client, size):
+def bulk(testbed, client, size):
     """Echo of so many bytes, beside one of next to nothing."""
-    server = bench.server(client)
-    words, environment = client.words(server, bench.keys), client.surroundings(server)
+    server = testbed.server(client)
+    words, environment = client.words(server, testbed.keys), client.surroundings(server)
     data = pattern(size)
     _, first, idle_cpu_s = process_figures(words, b"x", environment)
     before = told(server)
@@ -301,12 +301,12 @@ def bulk(bench, client, size):
     }
 
 
-def round_trip_us(bench, client, trips):
+def round_trip_us(testbed, client, trips):
     """Of 64 bytes: by the client's own clock; a tool is written to and read from through pipes."""
-    server = bench.server(client)
+    server = testbed.server(client)
     if not client.is_tool:
-        return int(client.run(server, b"", bench.keys, ping=trips).stdout) / trips
-    words, environment = client.words(server, bench.keys), client.surroundings(server)
+        return int(client.run(server, b"", testbed.keys, ping=trips).stdout) / trips
+    words, environment = client.words(server, testbed.keys), client.surroundings(server)
     process = subprocess.Popen(
         words, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
     )

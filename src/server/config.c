@@ -159,7 +159,7 @@ static const struct option_spec specs[] = {
      OPTION_OFF_ALLOWED},
     {"session-bytes", 0, OPTION_SIZE, AT(session_bytes), 1, UINT64_MAX, "off", NULL, "SIZE",
      "Bytes a connection may send before it is closed.", G_LIMITS, OPTION_OFF_ALLOWED},
-    {"test-bench", 0, OPTION_BOOL, AT(test_bench), 0, 0, "yes", NULL, NULL,
+    {"test-bench", 0, OPTION_BOOL, AT(may_misbehave), 0, 0, "yes", NULL, NULL,
      "Allow the exec words that misbehave on purpose, for testing clients (exposed: no).", G_LIMITS, 0},
     {"terminal-note", 0, OPTION_BOOL, AT(terminal_note), 0, 0, "yes", NULL, NULL,
      "Tell who asks for a terminal and an echo, once and on standard error, what this is and how to leave.", G_LIMITS,

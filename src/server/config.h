@@ -76,7 +76,7 @@ struct config {
         keepalive_interval_us, client_alive_interval_us, session_timeout_us, session_bytes, drain_timeout_us;
     uint64_t client_rekey_rate; /* key exchanges a minute a client may start; 0: any */
     bool terminal_note;         /* tell a person at a terminal what this is */
-    bool test_bench;            /* exec words that misbehave on purpose */
+    bool may_misbehave;         /* exec words that misbehave on purpose */
     bool sandbox, batch_io, crypto_shortcuts;
     uint64_t watchdog_us, ready_timeout_us;
 

@@ -31,10 +31,10 @@ static void drive(struct misbehaviour *misbehaviour)
     }
 }
 
-static void check(const char *words, bool test_bench)
+static void check(const char *words, bool may_misbehave)
 {
     struct service service;
-    if (service_parse(words, test_bench, &service) != 0) {
+    if (service_parse(words, may_misbehave, &service) != 0) {
         return;
     }
     bool complains = service.kind == SERVICE_COMPLAIN;
@@ -44,7 +44,7 @@ static void check(const char *words, bool test_bench)
     if (complains && (service.text[0] == '\0' || strlen(service.text) > 1000)) {
         abort();
     }
-    if (service.misbehaviour != NULL && (!test_bench || service.kind != SERVICE_ECHO)) {
+    if (service.misbehaviour != NULL && (!may_misbehave || service.kind != SERVICE_ECHO)) {
         abort();
     }
     if (service.kind == SERVICE_CHARGEN) {

@@ -102,22 +102,22 @@ def test_what_fails_is_told_and_whose_it_is(monkeypatch):
 
 def test_a_client_that_brings_back_something_else_fails(tmp_path):
     """The judge itself: a client that loses a byte, one that never ends its input, one that has no status."""
-    bench = client_tasks.Bench(tmp_path, client_tasks.make_host_keys(tmp_path), connections=2)
+    testbed = client_tasks.Testbed(tmp_path, client_tasks.make_host_keys(tmp_path), connections=2)
     try:
         ssh = interop.KINDS["openssh"](tmp_path)
         program = ssh.program
         ssh.program = lambda *arguments: ["sh", "-c", '"$@" | head -c 1000', "sh", *program(*arguments)]
         for task in (client_tasks.exact, client_tasks.every_byte, client_tasks.fifty_connections):
             with pytest.raises(AssertionError, match="1000 of"):
-                task(bench, ssh)
+                task(testbed, ssh)
         ssh.program = lambda *arguments: ["sh", "-c", '"$@"; exit 0', "sh", *program(*arguments)]
         with pytest.raises(interop.Cannot, match="exit status"):
-            client_tasks.exit_status(bench, ssh)
+            client_tasks.exit_status(testbed, ssh)
         ssh.program = lambda *arguments: ["sh", "-c", '(cat; sleep 2) | "$@"', "sh", *program(*arguments)]
         with pytest.raises(interop.Cannot, match="no more input"):
-            client_tasks.half_close(bench, ssh)
+            client_tasks.half_close(testbed, ssh)
         ssh.program = lambda *arguments: ["true"]
         with pytest.raises(AssertionError, match="by itself"):
-            client_tasks.killed(bench, ssh)
+            client_tasks.killed(testbed, ssh)
     finally:
-        bench.close()
+        testbed.close()

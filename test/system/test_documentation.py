@@ -218,7 +218,7 @@ def test_operations_name_every_reason():
     assert not [each for each in reasons if f"`{each}`" not in text]
 
 
-def test_manual_names_every_word_of_the_test_bench():
+def test_manual_names_every_word_of_misbehaviour():
     source = (harness.ROOT / "src" / "server" / "channel" / "misbehave.c").read_text()
     text = manual("sshechod.8").partition(".Sh TEST BENCH")[2].partition("\n.Sh ")[0]
     verbs = re.findall(r'"([a-z]+)"', re.search(r"verbs\[VERB_COUNT\] = \{(.*?)\}", source, re.S).group(1))

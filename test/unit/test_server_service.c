@@ -13,10 +13,10 @@
 #include "server/channel/service.h"
 #include "sshecho/version.h"
 
-static enum service_kind kind_of(const char *words, bool test_bench)
+static enum service_kind kind_of(const char *words, bool may_misbehave)
 {
     struct service service;
-    assert_int_equal(service_parse(words, test_bench, &service), 0);
+    assert_int_equal(service_parse(words, may_misbehave, &service), 0);
     enum service_kind kind = service.kind;
     service_free(&service);
     return kind;
@@ -72,25 +72,25 @@ static void test_chargen_pattern(void **state)
 
 static struct misbehaviour parsed(const char *words)
 {
-    struct misbehaviour bench;
+    struct misbehaviour wanted;
     char complaint[160] = "";
     assert_true(misbehave_understands(words));
-    if (misbehave_parse(words, &bench, complaint, sizeof complaint) != 0) {
+    if (misbehave_parse(words, &wanted, complaint, sizeof complaint) != 0) {
         fail_msg("%s: %s", words, complaint);
     }
-    return bench;
+    return wanted;
 }
 
-static void test_bench_language(void **state)
+static void test_misbehaviour_language(void **state)
 {
     (void)state;
     char complaint[160];
-    struct misbehaviour bench = parsed("echo delay=20ms jitter=5ms rate=1M exit status=3 split size=7");
-    assert_int_equal(bench.delay_us, 20000);
-    assert_int_equal(bench.jitter_us, 5000);
-    assert_int_equal(bench.rate_bytes_per_s, 1024 * 1024);
-    assert_int_equal(bench.exit_status, 3);
-    assert_int_equal(bench.split_bytes, 7);
+    struct misbehaviour wanted = parsed("echo delay=20ms jitter=5ms rate=1M exit status=3 split size=7");
+    assert_int_equal(wanted.delay_us, 20000);
+    assert_int_equal(wanted.jitter_us, 5000);
+    assert_int_equal(wanted.rate_bytes_per_s, 1024 * 1024);
+    assert_int_equal(wanted.exit_status, 3);
+    assert_int_equal(wanted.split_bytes, 7);
     assert_string_equal(parsed("exit signal=TERM").exit_signal, "TERM");
     assert_true(parsed("refuse").refuse);
     assert_true(parsed("stderr").to_stderr);
@@ -101,7 +101,7 @@ static void test_bench_language(void **state)
                                         "rekey every=10", "drop nonsense",   "echo rate=",          "stderr after=1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         complaint[0] = '\0';
-        assert_int_equal(misbehave_parse(wrong[i], &bench, complaint, sizeof complaint), -1);
+        assert_int_equal(misbehave_parse(wrong[i], &wanted, complaint, sizeof complaint), -1);
         assert_int_equal(complaint[strlen(complaint) - 1], '\n');
     }
 }
@@ -117,16 +117,16 @@ static void test_delay(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct misbehaviour bench = parsed("echo delay=10ms");
-    misbehave_arrived(&bench, 100, (mono_time){.ns = 0});
-    misbehave_arrived(&bench, 50, (mono_time){.ns = 4000 * NS_PER_US});
-    assert_int_equal(ask(&bench, 9000, 150, &allowed, &wait_us), MISBEHAVE_WAIT);
+    struct misbehaviour wanted = parsed("echo delay=10ms");
+    misbehave_arrived(&wanted, 100, (mono_time){.ns = 0});
+    misbehave_arrived(&wanted, 50, (mono_time){.ns = 4000 * NS_PER_US});
+    assert_int_equal(ask(&wanted, 9000, 150, &allowed, &wait_us), MISBEHAVE_WAIT);
     assert_in_range(wait_us, 1000, 1002);
-    assert_int_equal(ask(&bench, 10001, 150, &allowed, &wait_us), MISBEHAVE_GO);
+    assert_int_equal(ask(&wanted, 10001, 150, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 100); /* the second arrival is not due yet */
-    misbehave_passed(&bench, 100);
-    assert_int_equal(ask(&bench, 10001, 50, &allowed, &wait_us), MISBEHAVE_WAIT);
-    assert_int_equal(ask(&bench, 14001, 50, &allowed, &wait_us), MISBEHAVE_GO);
+    misbehave_passed(&wanted, 100);
+    assert_int_equal(ask(&wanted, 10001, 50, &allowed, &wait_us), MISBEHAVE_WAIT);
+    assert_int_equal(ask(&wanted, 14001, 50, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 50);
 }
 
@@ -135,16 +135,16 @@ static void test_more_arrivals_than_marks(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct misbehaviour bench = parsed("echo delay=10ms");
+    struct misbehaviour wanted = parsed("echo delay=10ms");
     for (int64_t i = 0; i < 10 * MISBEHAVE_MARKS; i++) {
-        misbehave_arrived(&bench, 1, (mono_time){.ns = i * NS_PER_US});
+        misbehave_arrived(&wanted, 1, (mono_time){.ns = i * NS_PER_US});
     }
     uint64_t passed = 0;
     for (int64_t at_us = 0; passed < 10 * MISBEHAVE_MARKS; at_us += 100) {
         assert_true(at_us < 100000);
-        if (ask(&bench, at_us, 10 * MISBEHAVE_MARKS - passed, &allowed, &wait_us) == MISBEHAVE_GO) {
+        if (ask(&wanted, at_us, 10 * MISBEHAVE_MARKS - passed, &allowed, &wait_us) == MISBEHAVE_GO) {
             assert_true(at_us >= 10000);
-            misbehave_passed(&bench, allowed);
+            misbehave_passed(&wanted, allowed);
             passed += allowed;
         }
     }
@@ -156,23 +156,23 @@ static void test_stall_and_ends(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct misbehaviour bench = parsed("stall after=100 for=1s drop after=150");
-    assert_int_equal(ask(&bench, 0, 1000, &allowed, &wait_us), MISBEHAVE_GO);
+    struct misbehaviour wanted = parsed("stall after=100 for=1s drop after=150");
+    assert_int_equal(ask(&wanted, 0, 1000, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 100);
-    misbehave_passed(&bench, 100);
-    assert_int_equal(ask(&bench, 0, 900, &allowed, &wait_us), MISBEHAVE_WAIT);
+    misbehave_passed(&wanted, 100);
+    assert_int_equal(ask(&wanted, 0, 900, &allowed, &wait_us), MISBEHAVE_WAIT);
     assert_in_range(wait_us, 999999, 1000001);
-    assert_int_equal(ask(&bench, 1000001, 900, &allowed, &wait_us), MISBEHAVE_GO);
+    assert_int_equal(ask(&wanted, 1000001, 900, &allowed, &wait_us), MISBEHAVE_GO);
     assert_int_equal(allowed, 50);
-    misbehave_passed(&bench, 50);
-    assert_int_equal(ask(&bench, 1000001, 850, &allowed, &wait_us), MISBEHAVE_DROP);
+    misbehave_passed(&wanted, 50);
+    assert_int_equal(ask(&wanted, 1000001, 850, &allowed, &wait_us), MISBEHAVE_DROP);
 
-    bench = parsed("reset after=10");
-    misbehave_passed(&bench, 10);
-    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), MISBEHAVE_RESET);
-    bench = parsed("exit after=10 status=1");
-    misbehave_passed(&bench, 10);
-    assert_int_equal(ask(&bench, 0, 1, &allowed, &wait_us), MISBEHAVE_EXIT);
+    wanted = parsed("reset after=10");
+    misbehave_passed(&wanted, 10);
+    assert_int_equal(ask(&wanted, 0, 1, &allowed, &wait_us), MISBEHAVE_RESET);
+    wanted = parsed("exit after=10 status=1");
+    misbehave_passed(&wanted, 10);
+    assert_int_equal(ask(&wanted, 0, 1, &allowed, &wait_us), MISBEHAVE_EXIT);
 }
 
 static void test_rate(void **state)
@@ -180,13 +180,13 @@ static void test_rate(void **state)
     (void)state;
     uint64_t allowed;
     int64_t wait_us;
-    struct misbehaviour bench = parsed("echo rate=100K");
-    bench.tokens_at = (mono_time){.ns = 0};
-    bench.tokens = 0;
+    struct misbehaviour wanted = parsed("echo rate=100K");
+    wanted.tokens_at = (mono_time){.ns = 0};
+    wanted.tokens = 0;
     uint64_t passed = 0;
     for (int64_t at_us = 0; at_us <= 2 * US_PER_S; at_us += 500) {
-        if (ask(&bench, at_us, 1000000, &allowed, &wait_us) == MISBEHAVE_GO) {
-            misbehave_passed(&bench, allowed);
+        if (ask(&wanted, at_us, 1000000, &allowed, &wait_us) == MISBEHAVE_GO) {
+            misbehave_passed(&wanted, allowed);
             passed += allowed;
         } else {
             assert_true(wait_us > 0);
@@ -199,7 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),           cmocka_unit_test(test_chargen_amount),
-        cmocka_unit_test(test_chargen_pattern), cmocka_unit_test(test_bench_language),
+        cmocka_unit_test(test_chargen_pattern), cmocka_unit_test(test_misbehaviour_language),
         cmocka_unit_test(test_delay),           cmocka_unit_test(test_more_arrivals_than_marks),
         cmocka_unit_test(test_stall_and_ends),  cmocka_unit_test(test_rate),
     };

@@ -57,7 +57,7 @@ void channels_window(struct channels *channels, uint32_t number, uint32_t left, 
 /* Moves residue of the queued channels, a portion each, finishes what has ended, frees what the client has closed.
  * Returns true if a channel was held back by pending output, its portion or the end of the pump's turn alone. */
 bool channels_drain(struct channels *channels);
-/* Test bench: time has passed, each channel that may care looks at it in the next drain. */
+/* Misbehaviour: time has passed, each channel that may care looks at it in the next drain. */
 void channels_wake(struct channels *channels);
 /* A re-key is to come when the client has nothing to send: until there are new keys nothing is consumed, so that its
  * windows run dry, and nothing generated. */

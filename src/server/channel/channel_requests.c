@@ -55,7 +55,7 @@ static int start_service(struct channel *channel, const char *kind, const char *
     if (!request_welcome(host) || channel->service.kind != SERVICE_NONE || channel->finished) {
         return refuse(host, &service); /* RFC 4254, 6.5: only one of these requests can succeed per channel */
     }
-    if (service_parse(words, host->config->test_bench, &service) != 0) {
+    if (service_parse(words, host->config->may_misbehave, &service) != 0) {
         return 1;
     }
     if (service.misbehaviour != NULL && service.misbehaviour->refuse) {

@@ -132,7 +132,7 @@ void echo_open_window(struct echo *echo)
 
 /* ---- outside of callbacks -------------------------------------------------------------------------------------- */
 
-/* The test bench has a word: of n bytes, how many may go now. */
+/* Misbehaviour has a word: of n bytes, how many may go now. */
 static uint32_t paced(struct echo *echo, uint32_t n)
 {
     struct channel_host *host = echo->host;
@@ -147,7 +147,7 @@ static uint32_t paced(struct echo *echo, uint32_t n)
         }
         break;
     case MISBEHAVE_DROP:
-        host->close(host->data, REASON_TEST_BENCH);
+        host->close(host->data, REASON_ON_REQUEST);
         break;
     case MISBEHAVE_RESET:
         host->reset(host->data);
@@ -245,7 +245,7 @@ static void consume_echoed(struct echo *echo, struct stream *stream)
     }
 }
 
-/* Test bench: an end that needs no input. */
+/* Misbehaviour: an end that needs no input. */
 static void look_at_time(struct echo *echo)
 {
     int64_t wait_us = 0;

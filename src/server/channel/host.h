@@ -33,9 +33,9 @@ struct channel_host {
     void (*close)(void *data, enum close_reason reason); /* end the connection (later: it only marks) */
     bool (*request_allowed)(void *data);                 /* rate limit on requests; false after it has marked the end */
     char *(*report)(void *data, bool for_people, bool terminal); /* on the connection so far; to be freed */
-    void (*reset)(void *data);                                   /* test bench: end the connection with a TCP reset */
-    void (*rekey_every)(void *data, uint64_t bytes);             /* test bench: re-key now and after so many bytes */
-    void (*wake_after)(void *data, int64_t us); /* test bench: a turn of the pump, at the latest then */
+    void (*reset)(void *data);                                   /* misbehaviour: end the connection with a TCP reset */
+    void (*rekey_every)(void *data, uint64_t bytes);             /* misbehaviour: re-key now and after so many bytes */
+    void (*wake_after)(void *data, int64_t us); /* misbehaviour: a turn of the pump, at the latest then */
     void *data;
 
     struct channel_totals totals;

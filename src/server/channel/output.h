@@ -21,7 +21,7 @@ struct outputs {
     bool writes_wait; /* libssh keeps what is written until new keys are in use: nothing is learnt of packets until then
                        */
     bool quiet;       /* before a re-key: nothing is consumed, so that windows run dry, and nothing generated */
-    bool rekeys_on_request; /* test bench: keys are re-exchanged at other times than the configuration's */
+    bool rekeys_on_request; /* misbehaviour: keys are re-exchanged at other times than the configuration's */
 };
 
 struct output {

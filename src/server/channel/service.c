@@ -26,7 +26,7 @@ static const char *argument_after(const char *command, const char *word)
     return command;
 }
 
-static int parse_bench(const char *words, struct service *out)
+static int parse_misbehaviour(const char *words, struct service *out)
 {
     char complaint[160];
     out->misbehaviour = malloc(sizeof *out->misbehaviour);
@@ -42,7 +42,7 @@ static int parse_bench(const char *words, struct service *out)
     return 0;
 }
 
-int service_parse(const char *words, bool test_bench, struct service *out)
+int service_parse(const char *words, bool may_misbehave, struct service *out)
 {
     const char *argument;
     *out = (struct service){.kind = SERVICE_ECHO};
@@ -75,7 +75,7 @@ int service_parse(const char *words, bool test_bench, struct service *out)
         out->for_people = words[strlen("report")] != '\0';
         return 0;
     }
-    return test_bench && misbehave_understands(words) ? parse_bench(words, out) : 0;
+    return may_misbehave && misbehave_understands(words) ? parse_misbehaviour(words, out) : 0;
 }
 
 void service_free(struct service *service)

@@ -31,7 +31,7 @@
     X(WINDOW_OVERRUN, "window-overrun") /* the client sent more than it was granted */                                 \
     X(RATE, "rate")                     /* opens, requests or re-keys faster than allowed */                           \
     X(DRAIN, "drain")                   /* the drain deadline of a shutdown or reload */                               \
-    X(TEST_BENCH, "test-bench")         /* the client asked for it */                                                  \
+    X(ON_REQUEST, "test-bench")         /* the client asked for it */                                                  \
     X(INTERNAL, "internal")
 
 /* Why a connection was refused before any SSH work was done. */

@@ -220,7 +220,7 @@ static void on_reset_wanted(void *data)
     struct connection *c = data;
     disturb_reset(&c->disturb);
     c->no_farewell = true;
-    connection_close(c, REASON_TEST_BENCH);
+    connection_close(c, REASON_ON_REQUEST);
 }
 
 static void on_rekey_wanted(void *data, uint64_t bytes)

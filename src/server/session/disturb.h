@@ -1,5 +1,5 @@
 /*
- * disturb.h - room: what the test bench asks of a whole connection.
+ * disturb.h - room: what misbehaviour on request asks of a whole connection.
  *
  * A TCP reset, key re-exchanges when the client likes, a turn of the pump at a given time. Keeps a timer for the
  * latter; knows the pump, not the connection, which decides what becomes of it.

@@ -64,7 +64,7 @@ void farewell_say(struct pump *pump, enum close_reason reason, const char *disag
         [REASON_WINDOW_OVERRUN] = "more data than the window allows",
         [REASON_RATE] = "requests faster than allowed",
         [REASON_DRAIN] = "server is shutting down",
-        [REASON_TEST_BENCH] = "as you asked",
+        [REASON_ON_REQUEST] = "as you asked",
         [REASON_INTERNAL] = "internal error",
     };
     if (words[reason] == NULL || !pump_is_alive(pump) || takes_no_data(pump->session) || !pump_enter(pump)) {

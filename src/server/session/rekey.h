@@ -29,7 +29,7 @@ struct rekey {
 };
 
 void rekey_init(struct rekey *rekey, const struct config *config, mono_time now);
-/* The test bench has set another limit, and one exchange is due now. */
+/* Misbehaviour on request has set another limit, and one exchange is due now. */
 void rekey_every(struct rekey *rekey, uint64_t limit_bytes);
 /* The next one is ours: it has been asked for now, before it would be due. */
 void rekey_asked_for(struct rekey *rekey);
