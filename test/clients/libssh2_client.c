@@ -83,6 +83,20 @@ static int echo(LIBSSH2_SESSION *session, LIBSSH2_CHANNEL *channel, int fd, cons
     return libssh2_channel_get_exit_status(channel);
 }
 
+static int login(LIBSSH2_SESSION *session, const char *method, const char *key_file)
+{
+    if (libssh2_userauth_list(session, "tester", 6) == NULL) { /* asks by `none`, which may be enough */
+        return 0;
+    }
+    if (strcmp(method, "password") == 0) {
+        return libssh2_userauth_password(session, "tester", "secret");
+    }
+    if (strcmp(method, "publickey") == 0) {
+        return libssh2_userauth_publickey_fromfile(session, "tester", NULL, key_file, NULL);
+    }
+    return libssh2_userauth_keyboard_interactive(session, "tester", &answer);
+}
+
 int main(int argc, char **argv)
 {
     static char input[80 << 20];
@@ -104,13 +118,7 @@ int main(int argc, char **argv)
     if (libssh2_session_handshake(session, fd) != 0) {
         return die(session, "handshake");
     }
-    const char *methods = libssh2_userauth_list(session, "tester", 6); /* asks by `none` */
-    int rc = methods == NULL                    ? 0
-             : strcmp(argv[3], "password") == 0 ? libssh2_userauth_password(session, "tester", "secret")
-             : strcmp(argv[3], "publickey") == 0
-                 ? libssh2_userauth_publickey_fromfile(session, "tester", NULL, argv[5], NULL)
-                 : libssh2_userauth_keyboard_interactive(session, "tester", &answer);
-    if (rc != 0 || !libssh2_userauth_authenticated(session)) {
+    if (login(session, argv[3], argv[5]) != 0 || !libssh2_userauth_authenticated(session)) {
         return die(session, "login");
     }
     LIBSSH2_CHANNEL *channel[100];
