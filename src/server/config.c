@@ -183,6 +183,10 @@ static const struct option_spec specs[] = {
      "Ask an open session's client whether it is there (keepalive@openssh.com, a reply wanted) so often; the "
      "next waits for the reply, and none is ever given up for it.",
      G_TIME, OPTION_OFF_ALLOWED},
+    {"channel-open-delay", 0, OPTION_DURATION, AT(channel_open_delay_us), 1000, S(3600), "off", NULL, "TIME",
+     "Answer a request for a session channel only after so long, to see what a client does meanwhile; of more than "
+     "channels-per-connection that wait the oldest is answered early.",
+     G_TIME, OPTION_OFF_ALLOWED},
     {"session-timeout", 0, OPTION_DURATION, AT(session_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
     {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",

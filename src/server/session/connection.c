@@ -201,6 +201,7 @@ void connection_destroy(struct connection *c)
         report_file_write(&set->reports, reporting_json(&facts, &reporting));
     }
     login_end(&c->login);
+    postponed_drop(&c->late_opens, NULL);
     channels_destroy_all(&c->channels);
     if (!c->no_farewell) {
         farewell_say(&c->pump, c->reason, c->disagreement);

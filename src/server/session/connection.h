@@ -24,6 +24,7 @@
 #include "server/login/credentials.h"
 #include "server/login/login.h"
 #include "server/login/password_check.h"
+#include "server/login/postponed.h"
 #include "server/report/record.h"
 #include "server/report/report_file.h"
 #include "server/session/deadline.h"
@@ -73,6 +74,7 @@ struct connection {
     struct rekey rekey;
     struct quiet_rekey quiet_rekey;
     struct disturb disturb;
+    struct postponed late_opens;
     mono_time asked_alive_at; /* client-alive-interval: the last request, or the first turn; 0 before */
     struct record record;     /* for its report */
     struct net_address peer;

@@ -45,11 +45,10 @@ static void on_status(void *user, float status)
     }
 }
 
-static ssh_channel on_channel_open(ssh_session session, void *user)
+/* NULL: it is refused. */
+static struct channel *open_channel(struct connection *c)
 {
-    struct connection *c = user;
     struct counters *counters = c->set->counters;
-    answers_heard(&c->answers);
     if (c->phase != PHASE_OPEN || c->channels.open_count >= c->set->config->channels_per_connection) {
         counters_add(&counters->channels_refused, 1);
         return NULL;
@@ -59,12 +58,31 @@ static ssh_channel on_channel_open(ssh_session session, void *user)
         connection_close(c, REASON_RATE);
         return NULL;
     }
-    struct channel *channel = channel_create(&c->channels, session);
+    struct channel *channel = channel_create(&c->channels, c->pump.session);
     if (channel == NULL) {
         counters_add(&counters->channels_refused, 1);
-        return NULL;
     }
-    return channel->ssh;
+    return channel;
+}
+
+static ssh_channel on_channel_open(ssh_session session, void *user)
+{
+    (void)session;
+    struct connection *c = user;
+    answers_heard(&c->answers);
+    struct channel *channel = open_channel(c);
+    return channel != NULL ? channel->ssh : NULL;
+}
+
+/* channel-open-delay: judged as it would be if it came now. */
+static void answer_open(void *data, ssh_message message)
+{
+    struct channel *channel = open_channel(data);
+    if (channel != NULL) {
+        (void)ssh_message_channel_request_open_reply_accept_channel(message, channel->ssh);
+    } else {
+        (void)ssh_message_reply_default(message);
+    }
 }
 
 /* Requests of libssh's login callbacks, handed on. */
@@ -128,6 +146,14 @@ static void count_refused(struct connection *c, int type)
     }
 }
 
+/* A request for a session comes this way only where its answer is put off. */
+static void take_open(struct connection *c, ssh_message message)
+{
+    if (!postponed_keep(&c->late_opens, message, mono_now())) {
+        answer_open(c, message);
+    }
+}
+
 /* What no callback of libssh takes. Returns 1 for libssh's refusal, which honours want_reply. */
 static int on_message(ssh_session session, ssh_message message, void *data)
 {
@@ -139,10 +165,17 @@ static int on_message(ssh_session session, ssh_message message, void *data)
         return login_message(&c->login, message);
     case SSH_REQUEST_SERVICE:
         return login_service(&c->login, ssh_message_service_service(message));
+    case SSH_REQUEST_CHANNEL_OPEN:
+        if (ssh_message_subtype(message) == (int)SSH_CHANNEL_SESSION && c->phase == PHASE_OPEN) {
+            take_open(c, message);
+            return 0;
+        }
+        break;
     default:
-        count_refused(c, ssh_message_type(message));
-        return 1;
+        break;
     }
+    count_refused(c, ssh_message_type(message));
+    return 1;
 }
 
 void connection_set_callbacks(struct connection *c)
@@ -151,8 +184,10 @@ void connection_set_callbacks(struct connection *c)
     c->server_callbacks = (struct ssh_server_callbacks_struct){
         .userdata = c,
         .gssapi_select_oid_function = on_gssapi,
-        .channel_open_request_session_function = on_channel_open,
     };
+    if (c->late_opens.delay_us == 0) { /* what no callback takes comes as a message, which can be kept */
+        c->server_callbacks.channel_open_request_session_function = on_channel_open;
+    }
     if (!login_is_ordered(&c->login)) {
         c->server_callbacks.auth_none_function = on_none;
         c->server_callbacks.auth_password_function = on_password;
@@ -260,6 +295,11 @@ void connection_begin_rooms(struct connection *c)
     rekey_init(&c->rekey, set->config, c->accepted_at);
     c->answers = (struct answers){
         .pump = &c->pump, .connection_id = c->id, .refused = on_refused, .close = on_close_wanted, .data = c};
+    c->late_opens = (struct postponed){.answers = &c->answers,
+                                       .delay_us = set->config->channel_open_delay_us,
+                                       .most = set->config->channels_per_connection,
+                                       .answer = answer_open,
+                                       .data = c};
     login_begin(&c->login, &(struct login_host){.pump = &c->pump,
                                                 .config = set->config,
                                                 .credentials = set->credentials,

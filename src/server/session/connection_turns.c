@@ -55,6 +55,15 @@ static void ask_whether_alive(struct connection *c)
     disturb_wake_after(&c->disturb, left_us);
 }
 
+/* Test bench: what is due now. */
+static void answer_postponed(struct connection *c, struct postponed *postponed)
+{
+    int64_t next_us = postponed->first != NULL ? postponed_answer(postponed, mono_now()) : 0;
+    if (next_us > 0) {
+        disturb_wake_after(&c->disturb, next_us);
+    }
+}
+
 static bool on_turned(struct pump *pump, void *data)
 {
     struct connection *c = data;
@@ -71,9 +80,10 @@ static bool on_turned(struct pump *pump, void *data)
     login_after_turn(&c->login);
     if (c->set->config->client_alive_interval_us != 0 && c->phase == PHASE_OPEN && !c->deadline.rekeying) {
         ask_whether_alive(c);
-        if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
-            return false;
-        }
+    }
+    answer_postponed(c, &c->late_opens);
+    if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
+        return false;
     }
     bool had_channels = c->channels.first != NULL;
     if (disturb_woken(&c->disturb)) {
