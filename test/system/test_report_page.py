@@ -1,10 +1,13 @@
 """The page that `sshload report` writes: its numbers, its text, and what a browser makes of it."""
 
+import html
 import html.parser
 import json
 import re
+import shlex
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
 
@@ -110,6 +113,31 @@ def test_every_picture_has_its_table(page):
     assert len(pictured) >= 3
     assert all("<table" in section and "<title>" in section for section in pictured)
     assert "prefers-color-scheme:dark" in text and "@media print" in text and "viewport" in text
+
+
+def test_many_runs_are_all_named_and_none_leaves_the_picture(runs, tmp_path):
+    """Long names take rows of their own; what was cut in the middle of a character is no byte that ends the picture."""
+    result = json.loads(runs[0].read_text())
+    paths = []
+    for i in range(5):
+        result["label"] = f"run {i} é" + "ü" * (20 + i)
+        paths.append(tmp_path / f"{i}.json")
+        paths[-1].write_text(json.dumps(result))
+    picture, page = tmp_path / "x.svg", tmp_path / "x.html"
+    assert run_tool("plot", *paths, "-o", picture).returncode == 0
+    assert run_tool("report", *paths, "-o", page).returncode == 0
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(picture).getroot()
+    for chart in list(root.findall(f"{svg}svg"))[:4]:
+        names = [each for each in chart.iter(f"{svg}text") if (each.text or "").startswith("run ")]
+        assert [name.text[:5] for name in names] == [f"run {i}" for i in range(5)]
+        assert all(float(each.get("x")) + 6.5 * len(each.text) < 720 for each in names)
+        rows = sorted({float(each.get("y")) for each in names})
+        top = min(float(line.get("y1")) for line in chart.iter(f"{svg}line") if line.get("class") == "grid")
+        assert len(rows) > 1 and rows[-1] < top, (rows, top)
+    page.read_bytes().decode()
+    command = re.search(r"<code>(.*?)</code>", page.read_text())[1]
+    assert shlex.split(html.unescape(command))[1:] == result["about"]["command"][1:], command
 
 
 def test_a_long_run_stays_small(runs, tmp_path):
@@ -227,6 +255,27 @@ def test_a_browser_shows_it_and_asks_for_nothing(page, tmp_path, size):
     _, said = browse(tmp_path, page, f"--window-size={size}", f"--screenshot={picture}")
     assert not said, said
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+
+
+MEASURE = """<script>addEventListener("load", () => { document.documentElement.dataset.right = Math.max(
+    ...[...document.querySelectorAll("td,th,p,h2,svg")].map(each => each.getBoundingClientRect().right)) })</script>"""
+
+
+@needs_browser
+def test_on_paper_no_column_is_cut_off(runs, tmp_path):
+    """With a name that would push the figures off the sheet. 718 is what A4 has between Chromium's margins."""
+    result = json.loads(runs[0].read_text())
+    result["label"] = "a label of so many words that no sheet of paper has room for them beside figures"
+    (tmp_path / "long.json").write_text(json.dumps(result))
+    page = tmp_path / "long.html"
+    assert run_tool("report", tmp_path / "long.json", "-o", page).returncode == 0
+    text = page.read_text()
+    assert text.count("@media print{") == 1
+    text = re.sub("<meta http-equiv.*?>", "", text)
+    page.write_text(text.replace("@media print{", "@media all{").replace("</body>", MEASURE + "</body>"))
+    dom, said = browse(tmp_path, page, "--window-size=718,1000", "--hide-scrollbars", "--dump-dom")
+    assert not said, said
+    assert 400 < float(re.search(r'data-right="([\d.]+)"', dom)[1]) <= 718, re.search("<html[^>]*>", dom)
 
 
 @needs_browser

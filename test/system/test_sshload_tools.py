@@ -289,7 +289,7 @@ def test_plot_draws_the_map_of_every_run(results, tmp_path):
     assert done.returncode == 0, done
     root = ElementTree.parse(tmp_path / "x.svg").getroot()
     parts = [(each, each.findtext(f"{svg}title")) for each in root.findall(f"{svg}svg")]
-    maps = [(each, title) for each, title in parts if title.startswith("latency over time, darker")]
+    maps = [(each, title) for each, title in parts if title.startswith("latency over time: ")]
     assert [title.rpartition(": ")[2] for _, title in maps] == ["few", "many"]
     for (each, title), path in zip(maps, results):
         cells = {path.get("class"): path.get("d").count("M") for path in each.iter(f"{svg}path")}

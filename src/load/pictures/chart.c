@@ -4,19 +4,45 @@
 #include <string.h>
 
 /* Room around the plot for the figures of the axes, in units of the picture. */
-enum { LEFT = 80, RIGHT = 16, TOP = 34, BOTTOM = 44 };
+enum { LEFT = 80, RIGHT = 16, TOP = 18, BOTTOM = 44 };
 #define PLOT_WIDTH ((double)(CHART_WIDTH - LEFT - RIGHT))
-#define PLOT_HEIGHT ((double)(CHART_HEIGHT - TOP - BOTTOM))
+/* Of the legend, which lies between TOP and the plot. */
+enum { LEGEND_ROW = 16, LEGEND_ROWS_MOST = 6, LEGEND_CHARACTERS = 40 };
 #define TICKS_WANTED 5.0
 
 struct axis {
     enum chart_scale scale;
     double low, high;
+    int top; /* of the plot */
 };
 
-void chart_write_text(const char *text, FILE *out)
+/* How many bytes the character here has; 0: it is none, in UTF-8. */
+static size_t character_length(const char *text)
 {
-    for (; *text != '\0'; text++) {
+    unsigned char first = (unsigned char)*text;
+    size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < length; i++) {
+        if (((unsigned char)text[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+/* Where the text ends after so many characters, how many of which there are in *characters. */
+static const char *text_after(const char *text, size_t most, size_t *characters)
+{
+    for (*characters = 0; *text != '\0' && *characters < most; (*characters)++) {
+        size_t length = character_length(text);
+        text += length > 0 ? length : 1;
+    }
+    return text;
+}
+
+static void write_text(const char *text, const char *end, FILE *out)
+{
+    while (text < end) {
+        size_t length = character_length(text);
         switch (*text) {
         case '&':
             (void)fputs("&amp;", out);
@@ -34,9 +60,21 @@ void chart_write_text(const char *text, FILE *out)
             (void)fputs("&#39;", out);
             break;
         default:
-            (void)fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, out);
+            if (length == 0) {
+                (void)fputc('?', out); /* a picture with such a byte in it is none */
+            } else if (length == 1) {
+                (void)fputc(*text < 0x20 || *text == 0x7f ? ' ' : *text, out);
+            } else {
+                (void)fwrite(text, 1, length, out);
+            }
         }
+        text += length > 0 ? length : 1;
     }
+}
+
+void chart_write_text(const char *text, FILE *out)
+{
+    write_text(text, text + strlen(text), out);
 }
 
 const char *chart_print_number(double value, char buffer[32])
@@ -83,7 +121,7 @@ static double at_x(const struct axis *x, double value)
 
 static double at_y(const struct axis *y, double value)
 {
-    return (double)TOP + PLOT_HEIGHT * (1.0 - scaled(y, value));
+    return (double)y->top + (double)(CHART_HEIGHT - BOTTOM - y->top) * (1.0 - scaled(y, value));
 }
 
 static bool is_drawn(const struct axis *y, double value)
@@ -142,7 +180,7 @@ static struct axis x_axis(const struct chart *chart)
 static void x_tick(const struct axis *x, double value, const char *label, FILE *out)
 {
     double at = at_x(x, value);
-    (void)fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", at, at, TOP,
+    (void)fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", at, at, x->top,
                   CHART_HEIGHT - BOTTOM);
     (void)fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", at, CHART_HEIGHT - BOTTOM + 16,
                   label);
@@ -213,28 +251,47 @@ static void write_series(const struct chart_series *series, const struct axis *x
     (void)fputs("\"/>\n", out);
 }
 
-static void write_legend(const struct chart *chart, FILE *out)
+/* Writes it, or with `out` NULL finds how many rows it takes. */
+static int write_legend(const struct chart *chart, FILE *out)
 {
     double at = LEFT;
-    for (size_t i = 0; i < chart->series_count && at < CHART_WIDTH - 100; i++) {
+    int row = 0;
+    for (size_t i = 0; i < chart->series_count; i++) {
         const struct chart_series *series = &chart->series[i];
-        (void)fprintf(out,
-                      "<line class=\"line s%u%s\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%d\" y2=\"%d\"/><text x=\"%.0f\" "
-                      "y=\"%d\">",
-                      series->colour % CHART_COLOURS, series->dashed ? " dashed" : "", at, at + 18.0, TOP - 12,
-                      TOP - 12, at + 23.0, TOP - 8);
-        char name[41];
-        (void)snprintf(name, sizeof name, "%.40s", series->name);
-        chart_write_text(name, out);
-        (void)fputs("</text>\n", out);
-        at += 23.0 + 7.0 * (double)strlen(name) + 16.0;
+        size_t characters = 0;
+        const char *end = text_after(series->name, LEGEND_CHARACTERS, &characters);
+        double width = 23.0 + 7.0 * (double)characters + 16.0;
+        if (at > LEFT && at + width > CHART_WIDTH) {
+            at = LEFT;
+            row++;
+        }
+        int y = TOP + row * LEGEND_ROW;
+        if (row == LEGEND_ROWS_MOST - 1 && at == LEFT && i + 1 < chart->series_count) {
+            if (out != NULL) {
+                (void)fprintf(out, "<text x=\"%d\" y=\"%d\">and %zu more</text>\n", LEFT, y + 4,
+                              chart->series_count - i);
+            }
+            break;
+        }
+        if (out != NULL) {
+            (void)fprintf(out,
+                          "<line class=\"line s%u%s\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%d\" y2=\"%d\"/><text x=\"%.0f\" "
+                          "y=\"%d\">",
+                          series->colour % CHART_COLOURS, series->dashed ? " dashed" : "", at, at + 18.0, y, y,
+                          at + 23.0, y + 4);
+            write_text(series->name, end, out);
+            (void)fputs("</text>\n", out);
+        }
+        at += width;
     }
+    return row + 1;
 }
 
 void chart_write(const struct chart *chart, int top, FILE *out)
 {
     struct axis x = x_axis(chart);
     struct axis y = y_axis(chart);
+    x.top = y.top = TOP + write_legend(chart, NULL) * LEGEND_ROW;
     (void)fprintf(out, "<svg class=\"chart\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\"", CHART_WIDTH,
                   CHART_HEIGHT);
     if (top > 0) {
@@ -250,7 +307,7 @@ void chart_write(const struct chart *chart, int top, FILE *out)
     for (size_t i = 0; i < chart->series_count; i++) {
         write_series(&chart->series[i], &x, &y, out);
     }
-    write_legend(chart, out);
+    (void)write_legend(chart, out);
     (void)fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", LEFT + (CHART_WIDTH - LEFT - RIGHT) / 2,
                   CHART_HEIGHT - 8);
     chart_write_text(chart->x_label, out);

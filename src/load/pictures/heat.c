@@ -10,6 +10,7 @@ enum { LEFT = 80, RIGHT = 16, TOP = 12, BOTTOM = 44 };
 #define PLOT_WIDTH ((double)(CHART_WIDTH - LEFT - RIGHT))
 #define PLOT_HEIGHT ((double)(CHART_HEIGHT - TOP - BOTTOM))
 #define TICKS_MOST 8
+#define FEW_POWERS 2.5 /* of ten: then 2 and 5 times each have a tick too */
 
 struct map {
     uint64_t counts[HEAT_COLUMNS][HEAT_ROWS];
@@ -92,15 +93,18 @@ static void write_cells(const struct map *map, FILE *out)
 static void write_axes(const struct map *map, double seconds, FILE *out)
 {
     char label[32];
-    for (int power = 0; power <= 10; power++) {
-        double share = (power - map->low) / (map->high - map->low);
+    static const int times[] = {1, 2, 5};
+    size_t of_each = map->high - map->low < FEW_POWERS ? sizeof times / sizeof times[0] : 1;
+    for (size_t tick = 0; tick < 11 * of_each; tick++) {
+        double us = pow(10.0, (double)(tick / of_each)) * times[tick % of_each];
+        double share = (log10(us) - map->low) / (map->high - map->low);
         if (share >= 0.0 && share <= 1.0) {
             double y = TOP + PLOT_HEIGHT * (1.0 - share);
             (void)fprintf(out,
                           "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
                           "text-anchor=\"end\">%s</text>\n",
                           LEFT, CHART_WIDTH - RIGHT, y, y, LEFT - 6, y + 4.0,
-                          units_human_duration(label, sizeof label, pow(10.0, power)));
+                          units_human_duration(label, sizeof label, us));
         }
     }
     double step = pow(10.0, floor(log10(seconds / TICKS_MOST)));
@@ -110,11 +114,12 @@ static void write_axes(const struct map *map, double seconds, FILE *out)
                       LEFT + PLOT_WIDTH * tick * step / seconds, CHART_HEIGHT - BOTTOM + 16,
                       chart_print_number(step * tick, label));
     }
-    (void)fprintf(out,
-                  "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/><text x=\"%d\" y=\"%d\" "
-                  "text-anchor=\"middle\">second of the measurement</text>\n",
-                  LEFT, CHART_WIDTH - RIGHT, CHART_HEIGHT - BOTTOM, CHART_HEIGHT - BOTTOM,
-                  LEFT + (CHART_WIDTH - LEFT - RIGHT) / 2, CHART_HEIGHT - 8);
+    (void)fprintf(
+        out,
+        "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/><text x=\"%d\" y=\"%d\" "
+        "text-anchor=\"middle\">second of the measurement (the stronger the colour, the more operations)</text>\n",
+        LEFT, CHART_WIDTH - RIGHT, CHART_HEIGHT - BOTTOM, CHART_HEIGHT - BOTTOM,
+        LEFT + (CHART_WIDTH - LEFT - RIGHT) / 2, CHART_HEIGHT - 8);
 }
 
 bool heat_is_worth(const struct timeline *timeline)

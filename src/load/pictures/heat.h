@@ -1,8 +1,8 @@
 /*
  * heat.h - room: latency over time as a map, as SVG.
  *
- * A column for each piece of time, a row for each step of a logarithm, darker where more operations were. Colours come
- * from style classes (h0 to h6), as those of chart.h. Reads a timeline, owns nothing.
+ * A column for each piece of time, a row for each step of a logarithm, stronger in colour where more operations were.
+ * Colours come from style classes (h0 to h6), as those of chart.h. Reads a timeline, owns nothing.
  */
 #ifndef LOAD_PICTURES_HEAT_H
 #define LOAD_PICTURES_HEAT_H

@@ -26,8 +26,6 @@ static const char style[] =
     "@media(prefers-color-scheme:dark){:root{--back:#0d1117;--ink:#e6edf3;--soft:#9da7b1;--rule:#30363d;"
     "--panel:#161b22;--good:#4ac26b;--bad:#ff7b72;--c0:#58a6ff;--c1:#f0883e;--c2:#56d364;--c3:#bc8cff;--c4:#f778ba;"
     "--c5:#9da7b1}}\n"
-    "@media print{:root{--back:#fff;--ink:#000;--soft:#444;--rule:#ccc;--panel:#fff}details{display:none}"
-    "section{break-inside:avoid}}\n"
     "body{margin:0 auto;max-width:62rem;padding:1rem;background:var(--back);color:var(--ink);"
     "font:16px/1.5 system-ui,sans-serif}\n"
     "h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}p{margin:.3rem 0}\n"
@@ -37,7 +35,8 @@ static const char style[] =
     "4rem 0}\n"
     "th,td{text-align:right;padding:.15rem .45rem;border-bottom:1px solid var(--rule);white-space:nowrap}\n"
     "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
-    "td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}\n"
+    "th{white-space:normal}th[scope=row]{overflow-wrap:anywhere;min-width:7rem;max-width:16rem}\n"
+    "td.words{white-space:normal}td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}\n"
     ".verdict p{color:var(--ink)}.verdict .bad{color:var(--bad)}.verdict .soft{color:var(--soft)}\n"
     "caption{text-align:left;color:var(--soft)}summary{cursor:pointer;color:var(--soft)}\n"
     "code{overflow-wrap:anywhere}svg{width:100%;height:auto;display:block}\n"
@@ -45,9 +44,13 @@ static const char style[] =
     ".chart .axis{stroke:var(--soft)}.chart .line{fill:none;stroke-width:2}.chart .dashed{stroke-dasharray:5 4}\n"
     ".s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}.s4{stroke:var(--c4)}"
     ".s5{stroke:var(--c5)}\n"
-    ".h0{fill:var(--c0);fill-opacity:.12}.h1{fill:var(--c0);fill-opacity:.25}.h2{fill:var(--c0);fill-opacity:.4}"
-    ".h3{fill:var(--c0);fill-opacity:.55}.h4{fill:var(--c0);fill-opacity:.7}.h5{fill:var(--c0);fill-opacity:.85}"
+    ".h0{fill:var(--c0);fill-opacity:.2}.h1{fill:var(--c0);fill-opacity:.32}.h2{fill:var(--c0);fill-opacity:.44}"
+    ".h3{fill:var(--c0);fill-opacity:.57}.h4{fill:var(--c0);fill-opacity:.71}.h5{fill:var(--c0);fill-opacity:.85}"
     ".h6{fill:var(--c0)}\n"
+    "@media print{:root{--back:#fff;--ink:#000;--soft:#444;--rule:#ccc;--panel:#fff;--good:#1a7f37;--bad:#b42318;"
+    "--c0:#0969da;--c1:#bc4c00;--c2:#1a7f37;--c3:#8250df;--c4:#bf3989;--c5:#57606a}details{display:none}"
+    "section{break-inside:avoid}body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:.62rem}"
+    "th,td{padding:.1rem .25rem}th[scope=row]{min-width:5rem}*{print-color-adjust:exact}}\n"
     "</style>\n";
 
 /* ---- verdict and summary ----------------------------------------------------------------------------------------- */
@@ -66,6 +69,24 @@ static const char *about_text(const struct result *result, const char *section, 
     return text == NULL ? "?" : text;
 }
 
+void page_word(const struct page *page, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@^_";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        page_text(page, word);
+        return;
+    }
+    page_text(page, "'");
+    for (const char *quote; (quote = strchr(word, '\'')) != NULL; word = quote + 1) {
+        char *before = strndup(word, (size_t)(quote - word));
+        page_text(page, before == NULL ? "?" : before);
+        page_text(page, "'\\''");
+        free(before);
+    }
+    page_text(page, word);
+    page_text(page, "'");
+}
+
 static void put_command(const struct page *page, const struct result *result)
 {
     json_t *words = json_object_get(result->about, "command");
@@ -73,7 +94,7 @@ static void put_command(const struct page *page, const struct result *result)
     for (size_t i = 0; i < json_array_size(words); i++) {
         const char *word = json_string_value(json_array_get(words, i));
         page_text(page, i > 0 ? " " : "");
-        page_text(page, word == NULL ? "?" : word);
+        page_word(page, word == NULL ? "?" : word);
     }
     (void)fputs("</code>", page->out);
 }
@@ -108,34 +129,40 @@ static void put_verdict(struct page *page, size_t index)
 
 static void put_summary(const struct page *page)
 {
-    static const char *const words[] = {"run",          "mode",        "echoes",          "a second", "MB/s",
-                                        "handshakes/s", "sessions up", "pinged",          "failed",   "timed out",
-                                        "unfinished",   "errors",      "generator CPU, s"};
+    static const char *const words[] = {
+        "run",       "mode",       "echoes", "a second",         "MB/s",  "handshakes/s", "sessions up", "failed",
+        "timed out", "unfinished", "errors", "generator CPU, s", "pinged"};
+    bool held = false;
+    for (size_t i = 0; i < page->count; i++) {
+        held = held || page->results[i].tally.sessions_held > 0;
+    }
     (void)fputs("<section><h2>Summary</h2>\n", page->out);
-    page_table(page, "What was done in the measured time", words, sizeof words / sizeof words[0]);
+    page_table(page, "What was done in the measured time", words, sizeof words / sizeof words[0] - (held ? 0 : 1));
     for (size_t i = 0; i < page->count; i++) {
         const struct result *r = &page->results[i];
         (void)fputs("<tr>", page->out);
         page_cell(page, "th scope=\"row\"", page->names[i]);
         char mode[64];
         (void)snprintf(mode, sizeof mode, "%s, %s loop", r->mode, r->open_loop ? "open" : "closed");
-        page_cell(page, "td", mode);
+        page_cell(page, "td class=\"words\"", mode);
         page_number(page, "%.0f", (double)r->tally.echoes);
         page_number(page, "%.1f", result_echoes_per_s(r));
         page_number(page, "%.3f", result_mb_per_s(r));
         page_number(page, "%.1f", result_handshakes_per_s(r));
         page_number(page, "%.0f", (double)r->tally.sessions_up);
-        char pinged[64] = "";
-        if (r->tally.sessions_held > 0) {
-            (void)snprintf(pinged, sizeof pinged, "%llu of %llu", (unsigned long long)r->tally.sessions_pinged,
-                           (unsigned long long)r->tally.sessions_held);
-        }
-        page_cell(page, "td", pinged);
         page_number(page, "%.0f", (double)r->tally.failed);
         page_number(page, "%.0f", (double)r->tally.timed_out);
         page_number(page, "%.0f", (double)r->tally.unfinished);
         page_number(page, "%.0f", (double)result_errors(r));
         page_number(page, "%.2f", r->tally.cpu_s);
+        if (held) {
+            char pinged[64] = "-";
+            if (r->tally.sessions_held > 0) {
+                (void)snprintf(pinged, sizeof pinged, "%llu of %llu", (unsigned long long)r->tally.sessions_pinged,
+                               (unsigned long long)r->tally.sessions_held);
+            }
+            page_cell(page, "td", pinged);
+        }
         (void)fputs("</tr>\n", page->out);
     }
     page_end_table(page);

@@ -149,7 +149,7 @@ int page_find(const struct page *page)
     json_array_foreach(json_object_get(page->find, "options"), i, word)
     {
         page_text(page, " ");
-        page_text(page, json_is_string(word) ? json_string_value(word) : "?");
+        page_word(page, json_is_string(word) ? json_string_value(word) : "?");
     }
     (void)fputs("</code></p></div>\n", page->out);
     if (put_curve(page, steps, by, percentile) != 0) {

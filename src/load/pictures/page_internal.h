@@ -21,6 +21,8 @@ struct page {
 };
 
 void page_text(const struct page *page, const char *text);
+/* As a shell reads a word, so that it can be copied. */
+void page_word(const struct page *page, const char *word);
 /* `tag` is "td", or "th" with attributes. */
 void page_cell(const struct page *page, const char *tag, const char *text);
 void page_duration(const struct page *page, double us);

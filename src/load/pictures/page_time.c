@@ -51,9 +51,10 @@ static int put_heat(const struct page *page, size_t index)
     (void)snprintf(title, sizeof title, "Latency over time: %s", page->names[index]);
     (void)fputs("<section><h2>", page->out);
     page_text(page, title);
-    (void)fputs("</h2>\n<p class=\"soft\">Darker where more operations were, by the logarithm of their number.</p>\n"
-                "<div class=\"wide\" tabindex=\"0\">",
-                page->out);
+    (void)fputs(
+        "</h2>\n<p class=\"soft\">The stronger the colour, the more operations, by the logarithm of their number.</p>\n"
+        "<div class=\"wide\" tabindex=\"0\">",
+        page->out);
     int rc = heat_write(&pieces, title, 0, page->out);
     (void)fputs("</div>\n", page->out);
     rc = rc != 0 ? rc : put_heat_table(page, &pieces, title);

@@ -77,8 +77,7 @@ static int put_maps(const struct result *results, const struct string_list *file
         if (timeline_thin(&results[i].timeline, HEAT_COLUMNS, &pieces) != 0) {
             return -1;
         }
-        (void)snprintf(title, sizeof title, "latency over time, darker where more operations were: %s",
-                       name_of(&results[i], files->items[i]));
+        (void)snprintf(title, sizeof title, "latency over time: %s", name_of(&results[i], files->items[i]));
         (void)fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", CHART_WIDTH / 2,
                       top + MAP_HEADING_HEIGHT - 6);
         chart_write_text(title, out);
