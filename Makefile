@@ -35,9 +35,9 @@ CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(
   $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
   $(shell pkg-config --cflags libssh jansson)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
-LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_LIBCRYPTO),libcrypto)) -lev -lm
-LIBS_SERVER := $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
-LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson zlib $(if $(HAVE_CURL),libcurl)) $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
+LIBS_COMMON := $(shell pkg-config --libs libssh $(if $(HAVE_LIBCRYPTO),libcrypto)) -lev -lm $(if $(HAVE_MICROHTTPD),-lmicrohttpd)
+LIBS_SERVER := $(LIBS_COMMON) $(shell pkg-config --libs jansson) -lcrypt $(if $(HAVE_SECCOMP),-lseccomp) $(if $(HAVE_SYSTEMD),-lsystemd)
+LIBS_LOAD   := $(LIBS_COMMON) -lpthread $(shell pkg-config --libs jansson zlib $(if $(HAVE_CURL),libcurl))
 
 COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/io/*.c))
 SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c))

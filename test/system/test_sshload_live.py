@@ -101,6 +101,9 @@ def test_the_page_says_what_the_run_does(exporting, server, tmp_path):
     page = values(text)
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(url + "/none")
+    with pytest.raises(urllib.error.HTTPError, match="405") as refused:
+        urllib.request.urlopen(url, b"something", timeout=10)
+    assert refused.value.headers["Allow"] == "GET, HEAD"
     outcome = finish_load(started)
     assert outcome.code == 0, outcome
     assert page["sshload_sessions"] == page["sshload_connections_wanted"] == page["sshload_handshakes_total"] == 4

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #ifdef HAVE_MICROHTTPD
-#include <microhttpd.h>
+#include "sshecho/http.h"
+#include "sshecho/net.h"
 
 #define BACKLOG 16
 #define CLIENTS_MAX 16U
@@ -16,61 +17,24 @@
 
 struct exporter {
     const struct watched *watched;
+    struct http_pages pages;
     struct MHD_Daemon *daemon; /* has the socket */
     pthread_mutex_t lock;      /* for latency */
     struct histogram *latency, *scratch;
 };
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text, size_t length)
+static unsigned write_page(void *data, const char *path, FILE *out, const char **type)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
-    if (response == NULL) {
-        free(text);
-        return MHD_NO;
-    }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-/* Called once with the head of a request, then for each piece of body, then once more. */
-static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *body, size_t *body_size, void **state)
-{
-    (void)version;
-    (void)body;
-    static char begun;
     struct exporter *exporter = data;
-    char *text = NULL;
-    size_t length = 0;
-    if (*state == NULL || *body_size != 0) {
-        *state = &begun;
-        *body_size = 0; /* nobody asked for it */
-        return MHD_YES;
-    }
-    FILE *out = open_memstream(&text, &length);
-    if (out == NULL) {
-        return MHD_NO;
-    }
-    unsigned status = MHD_HTTP_OK;
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        status = MHD_HTTP_METHOD_NOT_ALLOWED;
-        (void)fprintf(out, "only GET and HEAD\n");
-    } else if (strcmp(url, "/metrics") != 0) {
-        status = MHD_HTTP_NOT_FOUND;
+    if (strcmp(path, "/metrics") != 0) {
         (void)fprintf(out, "no such page; try /metrics\n");
-    } else {
-        (void)pthread_mutex_lock(&exporter->lock);
-        exporter_write(exporter->watched, exporter->latency, out);
-        (void)pthread_mutex_unlock(&exporter->lock);
+        return MHD_HTTP_NOT_FOUND;
     }
-    if (fclose(out) != 0) {
-        free(text);
-        return MHD_NO;
-    }
-    return answer(connection, status, text, length);
+    *type = HTTP_TYPE_FIGURES;
+    (void)pthread_mutex_lock(&exporter->lock);
+    exporter_write(exporter->watched, exporter->latency, out);
+    (void)pthread_mutex_unlock(&exporter->lock);
+    return MHD_HTTP_OK;
 }
 
 static void release(struct exporter *exporter)
@@ -88,9 +52,10 @@ static struct MHD_Daemon *serve(struct exporter *exporter, int fd)
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL, on_request, exporter, MHD_OPTION_LISTEN_SOCKET,
-        fd, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S, MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL, http_on_request,
+                         &exporter->pages, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, CLIENT_TIMEOUT_S, MHD_OPTION_END);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -129,6 +94,7 @@ int exporter_start(struct exporter **out, const struct watched *watched, char *e
         return -1;
     }
     exporter->watched = watched;
+    exporter->pages = (struct http_pages){.write = write_page, .data = exporter};
     (void)pthread_mutex_init(&exporter->lock, NULL);
     exporter->latency = calloc(1, sizeof *exporter->latency);
     exporter->scratch = calloc(1, sizeof *exporter->scratch);

@@ -10,8 +10,8 @@
 
 #ifdef HAVE_MICROHTTPD
 #include <errno.h>
-#include <microhttpd.h>
 
+#include "sshecho/http.h"
 #include "sshecho/net.h"
 
 /* One or two collectors and a person; a page is short. */
@@ -27,17 +27,10 @@
 
 struct metrics {
     const struct scoreboard *board;
+    struct http_pages pages;
     struct MHD_Daemon *daemon;
     int epoll_fd;
 };
-
-static const struct {
-    const char *path, *type;
-} pages[] = {{"/metrics", "text/plain; version=0.0.4; charset=utf-8"},
-             {"/healthz", "text/plain; charset=utf-8"},
-             {"/readyz", "text/plain; charset=utf-8"},
-             {"/", "text/plain; charset=utf-8"}};
-enum page { PAGE_METRICS, PAGE_HEALTH, PAGE_READY, PAGE_INDEX, PAGE_COUNT };
 
 static unsigned write_answer(FILE *out, const char *why_not)
 {
@@ -45,82 +38,26 @@ static unsigned write_answer(FILE *out, const char *why_not)
     return why_not == NULL ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static unsigned write_page(const struct metrics *m, enum page page, FILE *out)
+static unsigned write_page(void *data, const char *path, FILE *out, const char **type)
 {
-    const struct scoreboard *board = m->board;
-    switch (page) {
-    case PAGE_METRICS:
-        metrics_write(board, out);
+    const struct metrics *m = data;
+    if (strcmp(path, "/metrics") == 0) {
+        *type = HTTP_TYPE_FIGURES;
+        metrics_write(m->board, out);
         return MHD_HTTP_OK;
-    case PAGE_HEALTH:
-        return write_answer(out, metrics_why_not_alive(board));
-    case PAGE_READY:
-        return write_answer(out, metrics_why_not_ready(board));
-    case PAGE_INDEX:
+    }
+    if (strcmp(path, "/healthz") == 0) {
+        return write_answer(out, metrics_why_not_alive(m->board));
+    }
+    if (strcmp(path, "/readyz") == 0) {
+        return write_answer(out, metrics_why_not_ready(m->board));
+    }
+    if (strcmp(path, "/") == 0) {
         (void)fprintf(out, "sshechod %s\n/metrics\n/healthz\n/readyz\n", SSHECHO_VERSION);
         return MHD_HTTP_OK;
-    case PAGE_COUNT:
-        break;
     }
     (void)fprintf(out, "no such page; try /metrics, /healthz or /readyz\n");
     return MHD_HTTP_NOT_FOUND;
-}
-
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, char *text,
-                               size_t length)
-{
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
-    if (response == NULL) {
-        free(text);
-        return MHD_NO;
-    }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    }
-    enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-/* libmicrohttpd calls once when the head of a request is there, then for each piece of body, then once more. */
-static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *body, size_t *body_size, void **state)
-{
-    (void)version;
-    (void)body;
-    static char begun;
-    struct metrics *m = data;
-    char *text = NULL;
-    size_t length = 0;
-    if (*state == NULL) {
-        *state = &begun;
-        return MHD_YES;
-    }
-    if (*body_size != 0) {
-        *body_size = 0; /* nobody asked for it */
-        return MHD_YES;
-    }
-    FILE *out = open_memstream(&text, &length);
-    if (out == NULL) {
-        return MHD_NO;
-    }
-    enum page page = PAGE_METRICS;
-    while (page < PAGE_COUNT && strcmp(url, pages[page].path) != 0) {
-        page++;
-    }
-    unsigned status = MHD_HTTP_METHOD_NOT_ALLOWED;
-    if (strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0) {
-        status = write_page(m, page, out);
-    } else {
-        (void)fprintf(out, "only GET and HEAD\n");
-    }
-    if (fclose(out) != 0) {
-        free(text);
-        return MHD_NO;
-    }
-    return respond(connection, status, page < PAGE_COUNT ? pages[page].type : pages[PAGE_INDEX].type, text, length);
 }
 
 int metrics_open(const struct config *config, int kept_fd, const struct net_address *kept, struct net_address *asked,
@@ -153,8 +90,9 @@ struct metrics *metrics_start(int fd, const struct scoreboard *board)
         return NULL;
     }
     m->board = board;
+    m->pages = (struct http_pages){.write = write_page, .data = m};
     m->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, m, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, http_on_request, &m->pages, MHD_OPTION_LISTEN_SOCKET, fd,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                          CLIENT_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CLIENT_MEMORY_BYTES, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
