@@ -21,3 +21,10 @@ def metric(server, name, **labels):
             total += float(value)
     assert known, f"no metric sshechod_{name}"
     return total
+
+
+def by_worker(server, name):
+    """The values of worker_`name`, one a worker."""
+    with urllib.request.urlopen(f"http://{address(server)}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return [int(value) for value in re.findall(rf"^sshechod_worker_{name}{{worker=\"\d+\"}} (\d+)$", text, re.M)]

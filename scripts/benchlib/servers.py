@@ -8,10 +8,12 @@ import contextlib
 import getpass
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 from . import meter
@@ -127,6 +129,7 @@ class Sshechod(Server):
     name, title = "sshechod", "sshechod"
     anonymous = True
     connecting = 32
+    more_options = []
 
     def __init__(self, bench, workers=1):
         self.workers = workers
@@ -151,11 +154,26 @@ class Sshechod(Server):
                 self.workers,
                 "--drain-timeout",
                 "1s",
+                *self.more_options,
                 *self.bench.server_options,
             ]
         )
         self.wait_for(ports.exists, "get ready")
         self.address = ports.read_text().split()[0]
+
+
+class CountedSshechod(Sshechod):
+    """Tells how many connections each worker took in."""
+
+    more_options = ["--metrics-listen", "127.0.0.1:0"]
+
+    def accepted_by_worker(self):
+        log = self.log_path.read_text(errors="replace")
+        address = re.search(r"event=metrics address=(\S+)", log).group(1)
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            page = answer.read().decode()
+        name = "sshechod_worker_connections_accepted_total"
+        return [int(count) for count in re.findall(rf'^{name}{{worker="\d+"}} (\d+)$', page, re.MULTILINE)]
 
 
 class OpenSsh(Server):

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/entry/wake_one.h"
 #include "sshecho/log.h"
 
 /* How long accepting rests when fds or tokens are used up; a closing connection ends it sooner. */
@@ -18,6 +19,10 @@
 #define YIELD_LEAD 8
 #define YIELD_LEAD_PERCENT 10
 
+/* Up to so many workers all are woken for a connection: the first one that runs takes it. More would spend their time
+ * on being woken. */
+#define ALL_WOKEN_MAX 8
+
 /* How long a retired socket is kept open: what the last packet of a TCP handshake takes from a balancer next door. Then
  * it is looked at as often until its queue is empty. */
 #define LAST_CALL_S 0.02
@@ -28,12 +33,66 @@
 /* Accepting may pause ten times a second for as long as a rush lasts; the log hears of it so often. */
 #define PAUSE_LOG_INTERVAL_US (10 * US_PER_S)
 
+/* The fewest and the most connections of the workers that accept, ourselves left out. */
+struct elsewhere {
+    uint64_t fewest; /* UINT64_MAX when there is none */
+    uint64_t most;
+};
+
+static struct elsewhere look_elsewhere(const struct acceptor *a)
+{
+    struct elsewhere found = {.fewest = UINT64_MAX};
+    for (unsigned i = 0; i < scoreboard_slots(a->board); i++) {
+        const struct counters *other = &a->board->workers[i];
+        if (i == a->slot || counters_get(&other->pid) == 0 || counters_get(&other->draining) != 0) {
+            continue;
+        }
+        uint64_t count = counters_get(&other->connections);
+        found.fewest = count < found.fewest ? count : found.fewest;
+        found.most = count > found.most ? count : found.most;
+    }
+    return found;
+}
+
+static bool leads(uint64_t more, uint64_t fewer)
+{
+    return more > fewer + YIELD_LEAD && more > fewer + fewer * YIELD_LEAD_PERCENT / 100;
+}
+
+static bool holds_more_than_its_share(const struct acceptor *a)
+{
+    if (a->siblings < 2 || a->ending) {
+        return false;
+    }
+    uint64_t fewest = look_elsewhere(a).fewest;
+    return fewest != UINT64_MAX && leads(counters_get(&a->set->counters->connections), fewest);
+}
+
+/* To the end of the line, or out of it where somebody holds so much more that it leaves connections to us. */
+static void stand_in_line(struct acceptor *a)
+{
+    a->is_behind = leads(look_elsewhere(a).most, counters_get(&a->set->counters->connections));
+    for (size_t i = 0; i < a->listeners->count; i++) {
+        if (!a->is_closed[i]) {
+            wake_one_watch(a->listeners->items[i].fd, a->is_behind);
+        }
+    }
+}
+
+static bool has_a_line(const struct acceptor *a)
+{
+    return a->siblings > ALL_WOKEN_MAX;
+}
+
 static void set_accepting(struct acceptor *a, bool accepting)
 {
     if (accepting == a->accepting) {
         return;
     }
     a->accepting = accepting;
+    if (accepting && has_a_line(a)) {
+        stand_in_line(a);
+    }
     for (size_t i = 0; i < a->listeners->count; i++) {
         if (a->is_closed[i]) {
             continue;
@@ -42,6 +101,7 @@ static void set_accepting(struct acceptor *a, bool accepting)
             ev_io_start(a->loop, &a->watchers[i]);
         } else {
             ev_io_stop(a->loop, &a->watchers[i]);
+            wake_one_leave(a->listeners->items[i].fd);
         }
     }
 }
@@ -75,31 +135,6 @@ static void pause_for_room(struct acceptor *a, const char *why)
         log_pause(a, why, mono_now());
     }
     rest(a, ACCEPT_REST_S);
-}
-
-/* The emptiest of the workers that accept, ourselves left out; UINT64_MAX when there is none. */
-static uint64_t fewest_elsewhere(const struct acceptor *a)
-{
-    uint64_t fewest = UINT64_MAX;
-    for (unsigned i = 0; i < scoreboard_slots(a->board); i++) {
-        const struct counters *other = &a->board->workers[i];
-        if (i == a->slot || counters_get(&other->pid) == 0 || counters_get(&other->draining) != 0) {
-            continue;
-        }
-        uint64_t count = counters_get(&other->connections);
-        fewest = count < fewest ? count : fewest;
-    }
-    return fewest;
-}
-
-static bool holds_more_than_its_share(const struct acceptor *a)
-{
-    if (a->siblings < 2 || a->ending) {
-        return false;
-    }
-    uint64_t mine = counters_get(&a->set->counters->connections);
-    uint64_t fewest = fewest_elsewhere(a);
-    return fewest != UINT64_MAX && mine > fewest + YIELD_LEAD && mine > fewest + fewest * YIELD_LEAD_PERCENT / 100;
 }
 
 /* The socket's client is known: in, or out. */
@@ -194,6 +229,9 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     (void)accept_some(a, io->fd);
+    if (a->accepting && has_a_line(a)) {
+        stand_in_line(a);
+    }
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -215,6 +253,7 @@ static void close_listener(struct acceptor *a, size_t i)
 {
     if (!a->is_closed[i]) {
         ev_io_stop(a->loop, &a->watchers[i]);
+        wake_one_forget(a->listeners->items[i].fd);
         (void)close(a->listeners->items[i].fd);
         a->is_closed[i] = true;
         a->open_count--;
@@ -309,4 +348,8 @@ void acceptor_has_room(struct acceptor *a)
 void acceptor_tick(struct acceptor *a, mono_time now)
 {
     admission_tick(&a->admission, now);
+    if (a->accepting && has_a_line(a) &&
+        a->is_behind != leads(look_elsewhere(a).most, counters_get(&a->set->counters->connections))) {
+        stand_in_line(a);
+    }
 }

@@ -34,6 +34,7 @@ struct acceptor {
     size_t open_count;  /* listening sockets of ours that are not closed yet */
     bool is_closed[LISTENERS_MAX];
     bool accepting, ending;
+    bool is_behind; /* holds so much less than another that each connection wakes it (wake_one.h) */
     bool paused_for_room;
     mono_time pause_logged_at;
     uint64_t pauses_unlogged;
