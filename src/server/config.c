@@ -187,6 +187,11 @@ static const struct option_spec specs[] = {
      "Answer a request for a session channel only after so long, to see what a client does meanwhile; of more than "
      "channels-per-connection that wait the oldest is answered early.",
      G_TIME, OPTION_OFF_ALLOWED},
+    {"reply-delay", 0, OPTION_DURATION, AT(reply_delay_us), 1000, S(3600), "off", NULL, "TIME",
+     "Do what a request on a channel asks for, and answer it, only after so long, in the order of arrival; of more "
+     "than "
+     "64 that wait on a connection the oldest is answered early.",
+     G_TIME, OPTION_OFF_ALLOWED},
     {"session-timeout", 0, OPTION_DURATION, AT(session_timeout_us), 1000, S(8640000), "off", NULL, "TIME",
      "Life of a connection, whatever it does.", G_TIME, OPTION_OFF_ALLOWED},
     {"drain-timeout", 0, OPTION_DURATION, AT(drain_timeout_us), 0, S(86400), "10s", NULL, "TIME",

@@ -73,8 +73,8 @@ struct config {
     uint64_t auth_attempts, channels_per_connection, channel_open_rate, request_rate;
     uint64_t pending_bytes, memory_per_worker_bytes, address_space_bytes;
     uint64_t banner_timeout_us, kex_timeout_us, login_timeout_us, no_progress_timeout_us, idle_timeout_us,
-        keepalive_interval_us, client_alive_interval_us, channel_open_delay_us, session_timeout_us, session_bytes,
-        drain_timeout_us;
+        keepalive_interval_us, client_alive_interval_us, channel_open_delay_us, reply_delay_us, session_timeout_us,
+        session_bytes, drain_timeout_us;
     uint64_t client_rekey_rate; /* key exchanges a minute a client may start; 0: any */
     bool terminal_note;         /* tell a person at a terminal what this is */
     bool may_misbehave;         /* exec words that misbehave on purpose */

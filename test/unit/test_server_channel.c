@@ -46,7 +46,8 @@ static int64_t cost_of_ending_ns(unsigned count, bool wanted)
     struct counters counters = {0};
     struct record record;
     record_begin(&record, mono_now(), wanted);
-    struct channel_host host = {.counters = &counters, .record = &record};
+    struct config config = {0};
+    struct channel_host host = {.counters = &counters, .config = &config, .record = &record};
     struct channels channels;
     channels_begin(&channels, &host);
     for (unsigned i = 0; i < count; i++) {

@@ -135,7 +135,7 @@ static bool channel_drain(struct channel *channel)
         echo_forget_note(echo);
     }
     echo_drain(echo);
-    bool complete = none || echo_is_complete(echo);
+    bool complete = (none || echo_is_complete(echo)) && channel->late_requests == 0;
     bool ends =
         generates ? generator_run(&channel->service, &echo->output) : echo->over || (channel->eof_received && complete);
     if (ends) {
@@ -165,6 +165,9 @@ static void unlink_channel(struct channel *channel)
 {
     struct channels *all = channel->all;
     struct channel_host *host = &all->host;
+    if (channel->late_requests > 0) {
+        host->goes(host->data, channel->ssh);
+    }
     if (channel->queued) {
         leave_queue(channel);
     }
@@ -244,7 +247,7 @@ struct channel *channel_create(struct channels *channels, ssh_session session)
         .channel_eof_function = on_eof,
         .channel_close_function = on_close,
     };
-    channel_take_requests(&channel->callbacks);
+    channel_take_requests(&channel->callbacks, host->config->reply_delay_us != 0);
     ssh_callbacks_init(&channel->callbacks);
     channel->record = record_channel(host->record, mono_now());
     if (channel->record == NULL) {

@@ -39,6 +39,7 @@ struct channel {
     struct echo echo;
     struct service service;
     struct channel_record *record; /* what was observed; belongs to the connection's */
+    unsigned late_requests;        /* reply-delay: came, and have not been answered */
     bool queued;                   /* has residue, or something to generate, or an end to carry out */
     bool terminal;                 /* a pty-req came first */
     bool eof_received;
@@ -64,6 +65,11 @@ void channels_wake(struct channels *channels);
 void channels_hush(struct channels *channels);
 /* New keys are in use. */
 void channels_rekeyed(struct channels *channels);
+/* reply-delay: a request on a channel has come, and channels_answer will be told of it. False: it is none of these, or
+ * at its end. */
+bool channels_expect(struct channels *channels, ssh_channel ssh);
+/* Does what is asked for, and answers. */
+void channels_answer(struct channels *channels, ssh_message message);
 void channels_destroy_all(struct channels *channels);
 
 /* Whether the client has closed every channel it ever opened. */

@@ -6,8 +6,9 @@
 
 #include "server/channel/channel.h"
 
-/* Adds the callbacks for requests. */
-void channel_take_requests(struct ssh_channel_callbacks_struct *callbacks);
+/* Adds the callbacks for requests: of those that libssh hands on as messages too (with reply-delay), or of the rest
+ * alone. */
+void channel_take_requests(struct ssh_channel_callbacks_struct *callbacks, bool by_message);
 
 /* Puts the channel in line for the next drain. */
 void channel_queue(struct channel *channel);

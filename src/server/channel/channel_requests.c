@@ -1,6 +1,7 @@
 /* Inside the room of channel.h: what a client may ask of a channel. Callbacks of libssh; they return 0 for yes. */
 #include "server/channel/channel_internal.h"
 
+#include <libssh/server.h>
 #include <string.h>
 
 #include "server/channel/terminal.h"
@@ -74,7 +75,9 @@ static int start_service(struct channel *channel, const char *kind, const char *
     }
     channel->service = service;
     echo_serve(&channel->echo, mode_of(&service), service.misbehaviour, note_for(channel));
-    echo_open_window(&channel->echo);
+    if (host->config->reply_delay_us == 0) {
+        echo_open_window(&channel->echo); /* from inside of libssh's callback alone; else the first data open it */
+    }
     log_line(LOG_DEBUG, "service", log_u64("conn", host->connection_id), log_str("request", kind),
              log_str("words", words));
     channel_queue(channel); /* what came before the request, or what is to be generated */
@@ -115,6 +118,12 @@ static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, 
     return ask_service(user, RECORD_SUBSYSTEM, name);
 }
 
+static int take_terminal(struct channel *channel)
+{
+    channel->terminal = channel->terminal || channel->service.kind == SERVICE_NONE;
+    return grant(channel, RECORD_PTY);
+}
+
 static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int columns, int rows, int width, int height,
                   void *user)
 {
@@ -125,9 +134,7 @@ static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int co
     (void)rows;
     (void)width;
     (void)height;
-    struct channel *channel = user;
-    channel->terminal = channel->terminal || channel->service.kind == SERVICE_NONE;
-    return grant(channel, RECORD_PTY);
+    return take_terminal(user);
 }
 
 static int on_window_change(ssh_session session, ssh_channel ssh, int columns, int rows, int width, int height,
@@ -159,13 +166,78 @@ static void on_signal(ssh_session session, ssh_channel ssh, const char *name, vo
     (void)grant(user, RECORD_SIGNAL);
 }
 
-void channel_take_requests(struct ssh_channel_callbacks_struct *callbacks)
+/* ---- reply-delay: the same as messages -------------------------------------------------------------------------- */
+
+static struct channel *find_channel(struct channels *channels, ssh_channel ssh)
 {
+    struct channel *channel = channels->first;
+    while (channel != NULL && channel->ssh != ssh) {
+        channel = channel->next;
+    }
+    return channel;
+}
+
+bool channels_expect(struct channels *channels, ssh_channel ssh)
+{
+    struct channel *channel = find_channel(channels, ssh);
+    if (channel == NULL || channel->finished || channel->close_received) {
+        return false;
+    }
+    channel->late_requests++;
+    return true;
+}
+
+static int ask_by_message(struct channel *channel, ssh_message message)
+{
+    struct counters *counters = channel->all->host.counters;
+    switch (ssh_message_subtype(message)) {
+    case SSH_CHANNEL_REQUEST_PTY:
+        return take_terminal(channel);
+    case SSH_CHANNEL_REQUEST_SHELL:
+        return ask_service(channel, RECORD_SHELL, NULL);
+    case SSH_CHANNEL_REQUEST_EXEC:
+        return ask_service(channel, RECORD_EXEC, ssh_message_channel_request_command(message));
+    case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+        return ask_service(channel, RECORD_SUBSYSTEM, ssh_message_channel_request_subsystem(message));
+    case SSH_CHANNEL_REQUEST_WINDOW_CHANGE:
+        return grant(channel, RECORD_WINDOW_CHANGE);
+    case SSH_CHANNEL_REQUEST_ENV:
+        return grant(channel, RECORD_ENV);
+    default:
+        (void)request_welcome(&channel->all->host);
+        counters_add(&counters->requests_refused, 1);
+        return 1;
+    }
+}
+
+void channels_answer(struct channels *channels, ssh_message message)
+{
+    struct channel *channel = find_channel(channels, ssh_message_channel_request_channel(message));
+    if (channel == NULL) {
+        return;
+    }
+    channel->late_requests--;
+    if (channel->finished || channel->close_received) {
+        return; /* behind a CLOSE comes nothing */
+    }
+    if (ask_by_message(channel, message) == 0) {
+        (void)ssh_message_channel_request_reply_success(message);
+    } else {
+        (void)ssh_message_reply_default(message);
+    }
+    channel_queue(channel); /* its end may have waited for this */
+}
+
+void channel_take_requests(struct ssh_channel_callbacks_struct *callbacks, bool by_message)
+{
+    callbacks->channel_signal_function = on_signal;
+    if (by_message) {
+        return; /* what no callback takes comes as a message, which can be kept */
+    }
     callbacks->channel_shell_request_function = on_shell;
     callbacks->channel_exec_request_function = on_exec;
     callbacks->channel_subsystem_request_function = on_subsystem;
     callbacks->channel_pty_request_function = on_pty;
     callbacks->channel_pty_window_change_function = on_window_change;
     callbacks->channel_env_request_function = on_env;
-    callbacks->channel_signal_function = on_signal;
 }

@@ -8,6 +8,7 @@
 #ifndef SERVER_CHANNEL_HOST_H
 #define SERVER_CHANNEL_HOST_H
 
+#include <libssh/libssh.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ struct channel_host {
     void (*reset)(void *data);                                   /* misbehaviour: end the connection with a TCP reset */
     void (*rekey_every)(void *data, uint64_t bytes);             /* misbehaviour: re-key now and after so many bytes */
     void (*wake_after)(void *data, int64_t us); /* misbehaviour: a turn of the pump, at the latest then */
+    void (*goes)(void *data,
+                 ssh_channel channel); /* reply-delay: it is to be freed, and nobody waits for its answers */
     void *data;
 
     struct channel_totals totals;

@@ -202,6 +202,7 @@ void connection_destroy(struct connection *c)
     }
     login_end(&c->login);
     postponed_drop(&c->late_opens, NULL);
+    postponed_drop(&c->late_replies, NULL);
     channels_destroy_all(&c->channels);
     if (!c->no_farewell) {
         farewell_say(&c->pump, c->reason, c->disagreement);

@@ -74,7 +74,7 @@ struct connection {
     struct rekey rekey;
     struct quiet_rekey quiet_rekey;
     struct disturb disturb;
-    struct postponed late_opens;
+    struct postponed late_opens, late_replies;
     mono_time asked_alive_at; /* client-alive-interval: the last request, or the first turn; 0 before */
     struct record record;     /* for its report */
     struct net_address peer;

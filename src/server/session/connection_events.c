@@ -5,6 +5,9 @@
 
 #include "sshecho/log.h"
 
+/* Requests on channels whose answers may wait: each holds what the client has put into it, some 32 KiB at most. */
+#define LATE_REPLIES_MAX 64
+
 /* ---- what libssh tells ------------------------------------------------------------------------------------------ */
 
 /* libssh's progress bar tells the phases of each key exchange: 0.5 version line read, 0.6 peer's KEXINIT, 1.0 new keys
@@ -154,6 +157,24 @@ static void take_open(struct connection *c, ssh_message message)
     }
 }
 
+/* So does one on a channel. False: nothing of ours is asked. */
+static bool take_channel_request(struct connection *c, ssh_message message)
+{
+    if (c->late_replies.delay_us == 0 || !channels_expect(&c->channels, ssh_message_channel_request_channel(message))) {
+        return false;
+    }
+    if (!postponed_keep(&c->late_replies, message, mono_now())) {
+        channels_answer(&c->channels, message);
+    }
+    return true;
+}
+
+static void answer_channel_request(void *data, ssh_message message)
+{
+    struct connection *c = data;
+    channels_answer(&c->channels, message);
+}
+
 /* What no callback of libssh takes. Returns 1 for libssh's refusal, which honours want_reply. */
 static int on_message(ssh_session session, ssh_message message, void *data)
 {
@@ -168,6 +189,11 @@ static int on_message(ssh_session session, ssh_message message, void *data)
     case SSH_REQUEST_CHANNEL_OPEN:
         if (ssh_message_subtype(message) == (int)SSH_CHANNEL_SESSION && c->phase == PHASE_OPEN) {
             take_open(c, message);
+            return 0;
+        }
+        break;
+    case SSH_REQUEST_CHANNEL:
+        if (take_channel_request(c, message)) {
             return 0;
         }
         break;
@@ -280,6 +306,12 @@ static char *on_report_wanted(void *data, bool for_people, bool terminal)
     return for_people ? reporting_text(&facts, &reporting, terminal) : reporting_json(&facts, &reporting);
 }
 
+static void on_channel_goes(void *data, ssh_channel channel)
+{
+    struct connection *c = data;
+    postponed_drop(&c->late_replies, channel);
+}
+
 static bool on_request_allowed(void *data)
 {
     struct connection *c = data;
@@ -300,6 +332,11 @@ void connection_begin_rooms(struct connection *c)
                                        .most = set->config->channels_per_connection,
                                        .answer = answer_open,
                                        .data = c};
+    c->late_replies = (struct postponed){.answers = &c->answers,
+                                         .delay_us = set->config->reply_delay_us,
+                                         .most = LATE_REPLIES_MAX,
+                                         .answer = answer_channel_request,
+                                         .data = c};
     login_begin(&c->login, &(struct login_host){.pump = &c->pump,
                                                 .config = set->config,
                                                 .credentials = set->credentials,
@@ -324,5 +361,6 @@ void connection_begin_rooms(struct connection *c)
                                                         .reset = on_reset_wanted,
                                                         .rekey_every = on_rekey_wanted,
                                                         .wake_after = on_wake_wanted,
+                                                        .goes = on_channel_goes,
                                                         .data = c});
 }

@@ -82,6 +82,7 @@ static bool on_turned(struct pump *pump, void *data)
         ask_whether_alive(c);
     }
     answer_postponed(c, &c->late_opens);
+    answer_postponed(c, &c->late_replies);
     if (c->phase == PHASE_CLOSING || !pump_is_alive(pump)) {
         return false;
     }
