@@ -36,7 +36,7 @@ static const char style[] =
     "th,td{text-align:right;padding:.15rem .45rem;border-bottom:1px solid var(--rule);white-space:nowrap}\n"
     "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
     "th{white-space:normal}th[scope=row]{overflow-wrap:anywhere;min-width:7rem;max-width:16rem}\n"
-    "td.words{white-space:normal}td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}\n"
+    "td.words{white-space:normal;min-width:5.5rem}td.text{text-align:left;white-space:normal;overflow-wrap:anywhere}\n"
     ".verdict p{color:var(--ink)}.verdict .bad{color:var(--bad)}.verdict .soft{color:var(--soft)}\n"
     "caption{text-align:left;color:var(--soft)}summary{cursor:pointer;color:var(--soft)}\n"
     "code{overflow-wrap:anywhere}svg{width:100%;height:auto;display:block}\n"
@@ -50,7 +50,7 @@ static const char style[] =
     "@media print{:root{--back:#fff;--ink:#000;--soft:#444;--rule:#ccc;--panel:#fff;--good:#1a7f37;--bad:#b42318;"
     "--c0:#0969da;--c1:#bc4c00;--c2:#1a7f37;--c3:#8250df;--c4:#bf3989;--c5:#57606a}details{display:none}"
     "section{break-inside:avoid}body{max-width:none;padding:0}.wide{overflow:visible}table{font-size:.62rem}"
-    "th,td{padding:.1rem .25rem}th[scope=row]{min-width:5rem}*{print-color-adjust:exact}}\n"
+    "th,td{padding:.1rem .25rem}th[scope=row]{min-width:5rem}td.words{min-width:4rem}*{print-color-adjust:exact}}\n"
     "</style>\n";
 
 /* ---- verdict and summary ----------------------------------------------------------------------------------------- */
