@@ -203,9 +203,32 @@ out:
     return code;
 }
 
+/* A terminal that goes away ends a run as SIGTERM does, with what it found written down. Once: the kernel and the shell
+ * may both tell us, and a second SIGTERM means now. */
+static void on_hangup(int number)
+{
+    static volatile sig_atomic_t told;
+    (void)number;
+    if (!told) {
+        told = 1;
+        (void)kill(getpid(), SIGTERM);
+    }
+}
+
+static void heed_hangup(void)
+{
+    struct sigaction before;
+    struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) { /* nohup(1) */
+        (void)sigaction(SIGHUP, &action, NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    heed_hangup();
     if (ssh_init() != SSH_OK) { /* before any thread */
         return complain(EXIT_WRONG, "libssh cannot be initialised");
     }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import urllib.error
@@ -51,6 +52,49 @@ def test_interrupted_by_its_terminal(server, times):
     assert code == (0 if times == 1 else 130), view.text
     left = Screen().feed(view.text).shown
     assert "generator" not in left and "latency" not in left, (left, view.text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_told_to_end(server, tmp_path, number):
+    """SIGHUP comes twice where a terminal is closed, from the kernel and from the shell: that is not "now"."""
+    path = tmp_path / "result.json"
+    view = Viewed("--live", "-q", "-c", 2, "-d", "60s", "--json", path, target_of(server))
+    view.until(r"sessions   2 of 2")
+    for _ in range(2 if number == signal.SIGHUP else 1):
+        os.kill(view.pid, number)
+    assert view.finish() == 0, view.text
+    assert Screen().feed(view.text).shown == "", view.text
+    assert json.loads(path.read_text())["interrupted"]
+
+
+def test_a_terminal_that_goes_away(server, tmp_path):
+    """The kernel tells the run, which writes down what it has found."""
+    path = tmp_path / "result.json"
+    view = Viewed("--live", "-q", "-c", 2, "-d", "60s", "--json", path, target_of(server))
+    view.until(r"sessions   2 of 2")
+    os.close(view.fd)
+    harness.wait_until(lambda: os.waitpid(view.pid, os.WNOHANG)[0], 20, "its end")
+    result = json.loads(path.read_text())
+    assert result["interrupted"] and result["summary"]["failed"] == 0, result["summary"]
+
+
+def test_nohup_is_heeded(server, tmp_path):
+    started = start_load(
+        tmp_path,
+        "-c1",
+        "-d60s",
+        "-i50ms",
+        target=server,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    try:
+        assert started[1].stdout.readline()
+        started[1].send_signal(signal.SIGHUP)
+        for _ in range(6):
+            assert started[1].stdout.readline(), "it has ended"
+        started[1].send_signal(signal.SIGTERM)
+    finally:
+        assert finish_load(started).result["interrupted"]
 
 
 def test_errors_by_class_on_a_narrow_terminal():
