@@ -267,28 +267,19 @@ def test_bench_scale_refuses_what_the_machine_cannot_hold(directory):
         assert "descriptors" in err or " KiB (server, generator and kernel) + " in err, err
 
 
-def test_bench_load_names_both_costs(tmp_path, bound_build):
+def test_bench_load_names_both_costs(directory, tmp_path, bound_build):
     path = tmp_path / "load.json"
-    command = [str(SCRIPTS / "bench-load"), "--seconds", "0.3", "--sessions", "50", "--runs", "1", "--json", str(path)]
-    for only in ("connect", "slip", "hold"):
-        build = harness.BUILD if only == "hold" else bound_build  # the memory of sshload itself is looked at
-        out = finished(
-            subprocess.Popen(
-                [*command, "--build", str(build), "--only", only],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        (run,) = json.loads(path.read_text())
-        assert build == harness.BUILD or (run["client_bound"] == BOUND and BOUND in out), out
-        if only == "connect":
-            assert run["server"] > 0 and run["sshload"] > 0 and run["ratio"] > 0 and "ratio" in out
-        elif only == "slip":
-            assert run["slip_us"]["count"] > 0
-        else:
-            assert run["sessions"] == 50 and run["kib_each"] > 0
+    parts = ("--only", "handshake", "--only", "slip", "--only", "hold", "--sessions", "50")
+    out = finished(bench("bench-load", directory, *parts, "--json", str(path), build=bound_build))
+    result = json.loads(path.read_text())
+    assert [(each["failure"], each["client_bound"]) for each in result["records"]] == [(None, BOUND)] * 2, out
+    assert f"connect 16: {BOUND}" in out and f"slip: {BOUND}" in out, out
+    (compared,) = result["compared"]
+    assert compared["title"] == "connect 16" and compared["sshload"][0] > 0 and compared["server"][0] > 0, compared
+    assert compared["ratio"] == pytest.approx(compared["sshload"][0] / compared["server"][0])
+    assert all(each[0] >= 0 for each in result["slip_us"].values()) and result["slip_us"]["p99"][0] > 0
+    assert result["hold"]["sessions"] == 50 and 1 < result["hold"]["kib_each"] < 4096
+    assert not left_behind(directory)
 
 
 @pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="no haproxy here")
