@@ -73,6 +73,12 @@ def runs(server, tmp_path):
 
 
 @pytest.fixture
+def brief(server, tmp_path):
+    """A run for tests that care for names and room, not for figures."""
+    return load(tmp_path, "-c", 2, "-d", "500ms", "-r", 300, "-i", "100ms", "-q", target=server).json_path
+
+
+@pytest.fixture
 def page(runs, tmp_path):
     path = tmp_path / "report.html"
     done = run_tool("report", *runs, "-o", path, "--title", "Two <runs>")
@@ -115,9 +121,9 @@ def test_every_picture_has_its_table(page):
     assert "prefers-color-scheme:dark" in text and "@media print" in text and "viewport" in text
 
 
-def test_many_runs_are_all_named_and_none_leaves_the_picture(runs, tmp_path):
+def test_many_runs_are_all_named_and_none_leaves_the_picture(brief, tmp_path):
     """Long names take rows of their own; what was cut in the middle of a character is no byte that ends the picture."""
-    result = json.loads(runs[0].read_text())
+    result = json.loads(brief.read_text())
     paths = []
     for i in range(5):
         result["label"] = f"run {i} é" + "ü" * (20 + i)
@@ -262,9 +268,9 @@ MEASURE = """<script>addEventListener("load", () => { document.documentElement.d
 
 
 @needs_browser
-def test_on_paper_no_column_is_cut_off(runs, tmp_path):
+def test_on_paper_no_column_is_cut_off(brief, tmp_path):
     """With a name that would push the figures off the sheet. 718 is what A4 has between Chromium's margins."""
-    result = json.loads(runs[0].read_text())
+    result = json.loads(brief.read_text())
     result["label"] = "a label of so many words that no sheet of paper has room for them beside figures"
     (tmp_path / "long.json").write_text(json.dumps(result))
     page = tmp_path / "long.html"
