@@ -70,3 +70,6 @@ try:
 except ValueError as error:
     print(error, file=sys.stderr)
     sys.exit(77)
+except Exception as error:  # one line that a page can quote, not where Python and this program lie
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    sys.exit(1)

@@ -36,6 +36,7 @@ class Channel:
         self.eof = self.closed = False
         self.sent_eof = self.sent_close = False
         self.exit_status = None
+        self.exit_signal = None  # (name without SIG, core dumped, text)
         self.auto_window = None  # keep our window at least half this size while data arrives
         self.outgoing = bytearray()  # data that follows as the window opens (feed)
         self.packet_limit = 32768
@@ -151,6 +152,8 @@ class Channel:
             name, want = reader.text(), reader.boolean()
             if name == "exit-status":
                 self.exit_status = reader.u32()
+            elif name == "exit-signal":
+                self.exit_signal = (reader.text(), reader.boolean(), reader.text())
             self.events.append(("request", name))
             if want:
                 self.client.send(byte(CHANNEL_FAILURE) + u32(self.remote))

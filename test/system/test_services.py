@@ -308,6 +308,17 @@ def test_an_exit_after_nothing_waits_for_nothing(server, dial):
     assert channel.exit_status == 3 and channel.ending()[-3:] == ENDING
 
 
+def test_an_exit_by_signal(server, dial):
+    """RFC 4254, 6.10: exit-signal in the place of exit-status, with what was echoed before it."""
+    channel = dial(server).open(window=1 << 20)
+    assert channel.execute("exit signal=TERM after=3")
+    channel.feed(b"abc and more")
+    channel.client.wait(lambda: channel.closed, 3, "the end")
+    assert channel.data == b"abc" and channel.exit_status is None
+    assert channel.ending()[-3:] == ["exit-signal", "eof", "close"]
+    assert channel.exit_signal == ("TERM", False, "as you asked")
+
+
 def test_an_echo_for_a_time(server, dial):
     """For tools that keep their input open: what comes in time is echoed, then it ends by itself."""
     channel = dial(server).open(window=1 << 20)
