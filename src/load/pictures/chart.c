@@ -261,12 +261,12 @@ static int write_legend(const struct chart *chart, FILE *out)
         size_t characters = 0;
         const char *end = text_after(series->name, LEGEND_CHARACTERS, &characters);
         double width = 23.0 + 7.0 * (double)characters + 16.0;
-        if (at > LEFT && at + width > CHART_WIDTH) {
+        if (at > (double)LEFT && at + width > CHART_WIDTH) {
             at = LEFT;
             row++;
         }
         int y = TOP + row * LEGEND_ROW;
-        if (row == LEGEND_ROWS_MOST - 1 && at == LEFT && i + 1 < chart->series_count) {
+        if (row == LEGEND_ROWS_MOST - 1 && at <= (double)LEFT && i + 1 < chart->series_count) {
             if (out != NULL) {
                 (void)fprintf(out, "<text x=\"%d\" y=\"%d\">and %zu more</text>\n", LEFT, y + 4,
                               chart->series_count - i);
