@@ -181,7 +181,7 @@ static const struct option_spec specs[] = {
      G_TIME, OPTION_OFF_ALLOWED},
     {"client-alive-interval", 0, OPTION_DURATION, AT(client_alive_interval_us), 1000, S(86400), "off", NULL, "TIME",
      "Ask an open session's client whether it is there (keepalive@openssh.com, a reply wanted) so often; the "
-     "next waits for the reply, and none is ever given up for it.",
+     "next waits for the reply, and none is ever given up for it. A reply is input: idle-timeout counts from it.",
      G_TIME, OPTION_OFF_ALLOWED},
     {"channel-open-delay", 0, OPTION_DURATION, AT(channel_open_delay_us), 1000, S(3600), "off", NULL, "TIME",
      "Answer a request for a session channel only after so long, to see what a client does meanwhile; of more than "

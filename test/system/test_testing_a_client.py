@@ -125,3 +125,15 @@ def test_a_client_that_never_answers_is_asked_once(serve):
         while time.monotonic() < until:
             assert client.echo(channel, b"still here") == b"still here"
         assert alive_requests(client) == 1
+
+
+def test_an_answer_to_that_question_is_no_idleness(serve):
+    server = serve(options={"client-alive-interval": "200ms", "idle-timeout": "1s"})
+    with rawssh.Client(server.address).login() as client, rawssh.Client(server.address).login() as silent:
+        send = silent.send
+        silent.send = lambda payload: None if payload[0] == rawssh.wire.REQUEST_FAILURE else send(payload)
+        channel, _ = client.shell(), silent.shell()
+        client.wait(lambda: alive_requests(client) >= 8, what="more of them than fit into the time")
+        assert client.echo(channel, b"still here") == b"still here"
+        silent.wait(lambda: silent.closed, what="the end of one that does not answer")
+    assert server.wait_line("close", reason="idle-timeout")
