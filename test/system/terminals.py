@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import termios
 import time
 
@@ -54,6 +55,7 @@ class Viewed:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves be under nohup
                 os.execv(str(harness.SSHLOAD), ["sshload", *map(str, words)])
             finally:
                 os._exit(127)

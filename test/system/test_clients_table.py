@@ -37,13 +37,13 @@ def rows(page, heading):
 def test_two_clients(tmp_path):
     page, result = tmp_path / "page.md", tmp_path / "clients.json"
     page.write_text(PAGE)
-    only = ["--quick", "--only", "openssh,libssh", "--markdown", str(page), "--json", str(result)]
-    command = [str(harness.ROOT / "scripts/clients"), *only]
+    only = ["--quick", "--only", "openssh,libssh", "--markdown", str(page)]
+    command = [str(harness.ROOT / "scripts/clients"), *only, "--json", str(result)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     text = page.read_text()
     assert text.startswith("by hand\n") and "\nkept\n" in text and "\nold\n" not in text
-    assert f"scripts/clients {' '.join(only)}" in text, "the command that made it"
+    assert f"`scripts/clients {' '.join(only)}`" in text, "the command that made it"
     for heading in (
         "Who they are",
         "Tasks",

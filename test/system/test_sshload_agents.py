@@ -118,7 +118,8 @@ def check_progress(done, result):
     assert [phase for phase, _, _ in lines] == sorted((phase for phase, _, _ in lines), reverse=True), done
     assert lines[0][0] == "ramp", done
     rows = result["intervals"]["rows"]
-    told = [words for _, agents, words in lines if "p99=" in words and agents == "3"]
+    assert not [words for phase, _, words in lines if phase == "ramp" and "p99=" in words], done  # told by nobody
+    told = [words for phase, agents, words in lines if phase == "load" and "p99=" in words and agents == "3"]
     assert len(told) >= 2, done
     for words, row in zip(told[:2], rows):
         found = dict(word.split("=") for word in words.split("  "))

@@ -52,6 +52,7 @@ int agents_measure_clocks(struct agent *agents, size_t count, const struct load_
 struct agents_interval {
     struct interval sum;
     uint64_t latency_sum_us;
+    bool told;                    /* by anybody: an index may be passed over */
     bool load, without_latencies; /* of any of them */
 };
 

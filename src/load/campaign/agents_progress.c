@@ -80,7 +80,9 @@ static void print_first(struct agents_progress *p)
     if (first->sum.echoes > 0) {
         line.mean_us = (double)first->latency_sum_us / (double)first->sum.echoes;
     }
-    progress_print(p->out, p->on_terminal, &line);
+    if (first->told) {
+        progress_print(p->out, p->on_terminal, &line);
+    }
     interval_free(&first->sum);
     memmove(p->pending, p->pending + 1, (AGENTS_PENDING - 1) * sizeof *first);
     p->pending[AGENTS_PENDING - 1] = (struct agents_interval){.sum = INTERVAL_EMPTY};
@@ -142,6 +144,7 @@ static void take(struct agents_progress *p, struct heard *heard, struct told *to
     struct agents_interval *into = &p->pending[told->index - p->next];
     (void)interval_add(&into->sum, &told->interval, INTERVALS_BESIDE);
     into->latency_sum_us += told->latency_sum_us;
+    into->told = true;
     into->load = into->load || told->load;
     into->without_latencies = into->without_latencies || told->interval.latency == NULL;
     *heard = (struct heard){.any = true, .index = told->index, .errors = told->errors};
