@@ -96,7 +96,8 @@ static void write_axes(const struct map *map, double seconds, FILE *out)
     static const int times[] = {1, 2, 5};
     size_t of_each = map->high - map->low < FEW_POWERS ? sizeof times / sizeof times[0] : 1;
     for (size_t tick = 0; tick < 11 * of_each; tick++) {
-        double us = pow(10.0, (double)(tick / of_each)) * times[tick % of_each];
+        size_t decade = tick / of_each;
+        double us = pow(10.0, (double)decade) * times[tick % of_each];
         double share = (log10(us) - map->low) / (map->high - map->low);
         if (share >= 0.0 && share <= 1.0) {
             double y = TOP + PLOT_HEIGHT * (1.0 - share);
