@@ -119,15 +119,15 @@ def check_progress(done, result):
     assert lines[0][0] == "ramp", done
     rows = result["intervals"]["rows"]
     assert not [words for phase, _, words in lines if phase == "ramp" and "p99=" in words], done  # told by nobody
-    told = [words for phase, agents, words in lines if phase == "load" and "p99=" in words and agents == "3"]
-    assert len(told) >= 2, done
+    told = [words for phase, agents, words in lines if phase == "load" and agents == "3"]
+    assert len(told) >= 2 and "sessions=7" in told[0] and "p99=" in told[0], done
     for words, row in zip(told[:2], rows):
         found = dict(word.split("=") for word in words.split("  "))
-        assert found["sessions"] == "7", (done, row)
         assert float(found["echoes/s"]) == pytest.approx(row["echoes"] * 1e6 / row["covered_us"], abs=1), (done, row)
         for name in ("p50", "p99", "max", "mean"):
-            value, unit = found[name].split()
-            assert float(value) * UNITS[unit] == pytest.approx(row[name], rel=0.006), (name, done, row)
+            if name in found:  # an agent that has ended tells its last interval without latencies
+                value, unit = found[name].split()
+                assert float(value) * UNITS[unit] == pytest.approx(row[name], rel=0.006), (name, done, row)
     assert "sshload-progress" not in done.report + done.complaints, done
 
 
