@@ -138,7 +138,7 @@ def test_an_agent_that_is_lost_fails_the_run(hosts, observed, tmp_path):
         tmp_path, *hosts, "--agents", "one,two,three", "-c", "3", "-d", "1h", "--timeout=1s", target=server
     )
     try:
-        harness.wait_until(lambda: sessions(server) == 3, 20, "the sessions of all agents")
+        harness.wait_until(lambda: sessions(server) == 3, 60, "the sessions of all agents")
         os.kill(remote_runs(server)["3/3"], signal.SIGKILL)
         os.kill(ssh_processes(started[1].pid)["two"], signal.SIGKILL)
     finally:
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_all_agents_and_prints_what_there_is(hosts, observed, tmp_pa
     server = observed()
     path = tmp_path / "result.json"
     view = Viewed(*hosts, "--agents=one,two,three", "-c3", "-d1h", "--json", path, target_of(server), columns=200)
-    view.until(r"load  agents=3/3  sessions=3 .* echoes/s=[1-9]\d* .* p99=[\d.]+ [mu]?s  max=.* errors=0")
+    view.until(r"load  agents=3/3  sessions=3 .* echoes/s=[1-9]\d* .* p99=[\d.]+ [mu]?s  max=.* errors=0", 60)
     assert len(remote_runs(server)) == 3
     os.write(view.fd, b"\x03")
     assert view.finish() == 0, view.text
