@@ -96,9 +96,16 @@ def test_ctrl_c_ends_all_and_reports_all(server, tmp_path):
     assert not any(map(is_alive, parts))
 
 
-def test_a_process_that_is_lost_ends_the_run(server, tmp_path):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_process_that_is_lost_ends_the_run(server, tmp_path, at_once):
+    """Whether its link ends before it does, or both are seen together."""
     with endless_load(tmp_path, server, 3) as (started, parts):
+        if at_once:
+            started[1].send_signal(signal.SIGSTOP)
         os.kill(parts[1], signal.SIGKILL)
+        if at_once:
+            harness.wait_until(lambda: not is_alive(parts[1]), what="its end")
+            started[1].send_signal(signal.SIGCONT)
         outcome = finish_load(started, 20)
     assert outcome.code == 1 and "process 2 of 3 was ended by signal 9" in outcome.complaints, outcome
     assert outcome.result is None and not any(map(is_alive, parts))

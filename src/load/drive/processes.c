@@ -44,7 +44,7 @@ struct crowd {
     const struct settings *settings;
     struct part *parts;
     unsigned count, alive;
-    struct ev_loop *loop;
+    struct ev_loop *loop; /* not libev's default one, which would reap the processes before we have their status */
     ev_signal interrupt, terminate;
     struct watched watched;
     struct progress progress;
@@ -324,7 +324,7 @@ int processes_run(const struct settings *settings, unsigned count, struct result
     if (rc != 0) {
         (void)snprintf(error, error_size, "process %u of %u cannot be started: %s", made, count, strerror(errno));
         crowd.count = made; /* closing their links ends them */
-    } else if ((crowd.loop = ev_default_loop(EVFLAG_AUTO)) == NULL) {
+    } else if ((crowd.loop = ev_loop_new(EVFLAG_AUTO)) == NULL) {
         (void)snprintf(error, error_size, "no event loop to be had from the system");
         rc = -1;
     } else {
