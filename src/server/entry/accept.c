@@ -22,6 +22,7 @@
 /* Up to so many workers all are woken for a connection: the first one that runs takes it. More would spend their time
  * on being woken. */
 #define ALL_WOKEN_MAX 8
+#define EVERY_SOCKET (-1)
 
 /* How long a retired socket is kept open: what the last packet of a TCP handshake takes from a balancer next door. Then
  * it is looked at as often until its queue is empty. */
@@ -68,13 +69,16 @@ static bool holds_more_than_its_share(const struct acceptor *a)
     return fewest != UINT64_MAX && leads(counters_get(&a->set->counters->connections), fewest);
 }
 
-/* To the end of the line, or out of it where somebody holds so much more that it leaves connections to us. */
-static void stand_in_line(struct acceptor *a)
+/* To the end of the line of this socket, or out of all lines where somebody holds so much more that it leaves
+ * connections to us. */
+static void stand_in_line(struct acceptor *a, int served_fd)
 {
+    bool was_behind = a->is_behind;
     a->is_behind = leads(look_elsewhere(a).most, counters_get(&a->set->counters->connections));
     for (size_t i = 0; i < a->listeners->count; i++) {
-        if (!a->is_closed[i]) {
-            wake_one_watch(a->listeners->items[i].fd, a->is_behind);
+        int fd = a->listeners->items[i].fd;
+        if (!a->is_closed[i] && (fd == served_fd || served_fd == EVERY_SOCKET || a->is_behind != was_behind)) {
+            wake_one_watch(fd, a->is_behind);
         }
     }
 }
@@ -91,7 +95,7 @@ static void set_accepting(struct acceptor *a, bool accepting)
     }
     a->accepting = accepting;
     if (accepting && has_a_line(a)) {
-        stand_in_line(a);
+        stand_in_line(a, EVERY_SOCKET);
     }
     for (size_t i = 0; i < a->listeners->count; i++) {
         if (a->is_closed[i]) {
@@ -230,7 +234,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
     }
     (void)accept_some(a, io->fd);
     if (a->accepting && has_a_line(a)) {
-        stand_in_line(a);
+        stand_in_line(a, io->fd);
     }
 }
 
@@ -350,6 +354,6 @@ void acceptor_tick(struct acceptor *a, mono_time now)
     admission_tick(&a->admission, now);
     if (a->accepting && has_a_line(a) &&
         a->is_behind != leads(look_elsewhere(a).most, counters_get(&a->set->counters->connections))) {
-        stand_in_line(a);
+        stand_in_line(a, EVERY_SOCKET);
     }
 }

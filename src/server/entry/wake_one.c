@@ -10,7 +10,7 @@
 
 struct place {
     int fd;
-    int epoll_fd; /* libev's; -1: it has not asked yet */
+    int epoll_fd; /* libev's, once it has asked */
     bool always;
     bool in_line;
     struct epoll_event asked;
@@ -86,12 +86,6 @@ void wake_one_forget(int fd)
         leave(place);
         *place = places[--place_count];
     }
-}
-
-bool wake_one_is_reached(int fd)
-{
-    const struct place *place = find(fd);
-    return place != NULL && place->epoll_fd >= 0;
 }
 
 /* What libev calls. */

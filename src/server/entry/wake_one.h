@@ -21,7 +21,5 @@ void wake_one_watch(int fd, bool always);
 void wake_one_leave(int fd);
 /* The same for good, before the fd is closed: other processes' copies would keep its place. */
 void wake_one_forget(int fd);
-/* Whether libev's wish to watch it has come here. */
-bool wake_one_is_reached(int fd);
 
 #endif
