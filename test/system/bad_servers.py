@@ -4,12 +4,25 @@ A bad server is a function that gets one accepted socket (run in a thread of its
 """
 
 import contextlib
+import select
 import socket
 import threading
 import time
 
 
 # -- bad servers
+
+
+def relay(client, address, passed):
+    """A connection and one to the address, until either ends; passed(from_client, data) says what of the data goes on."""
+    with socket.create_connection(address) as server:
+        other = {client: server, server: client}
+        while True:
+            for side in select.select([client, server], [], [])[0]:
+                data = side.recv(65536)
+                if not data:
+                    return
+                other[side].sendall(passed(side is client, data))
 
 
 @contextlib.contextmanager

@@ -1,13 +1,11 @@
 """Hold mode says what it has tested: which of the sessions answered a ping, and which were only connected."""
 
 import contextlib
-import select
-import socket
 import threading
 
 import pytest
 
-from bad_servers import listener
+from bad_servers import listener, relay
 from sshload_helpers import finish_load, load, start_load
 
 
@@ -20,15 +18,7 @@ def forgetful_relay(address):
 
     def serve_one(client):
         number = next(numbers)
-        with socket.create_connection(address) as server:
-            other = {client: server, server: client}
-            while True:
-                for side in select.select([client, server], [], [])[0]:
-                    data = side.recv(65536)
-                    if not data:
-                        return
-                    if not (forget.is_set() and number % 2 == 1):
-                        other[side].sendall(data)
+        relay(client, address, lambda _, data: b"" if forget.is_set() and number % 2 == 1 else data)
 
     with listener(serve_one) as own:
         yield own, forget
