@@ -293,7 +293,7 @@ def test_bench_balancer_measures_both_ways(directory, tmp_path):
 def test_soak_in_short(tmp_path, bound_build):
     csv = tmp_path / "soak.csv"
     process = subprocess.Popen(
-        [str(SCRIPTS / "soak"), "--minutes", "0.2", "--scale", "0.5", "--csv", str(csv)],
+        [str(SCRIPTS / "soak"), "--minutes", "0.3", "--changes", "2", "--scale", "0.5", "--csv", str(csv)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -307,4 +307,5 @@ def test_soak_in_short(tmp_path, bound_build):
     assert all(BOUND in line for line in out.splitlines() if line.startswith("sshload ")), out
     assert "sshload stay" in out and "most connections seen at once" in out, out
     lines = csv.read_text().splitlines()
-    assert lines[0].startswith("seconds,master rss_kib") and len(lines) > 5
+    assert lines[0].startswith("part,seconds,master rss_kib") and len(lines) > 5
+    assert "1 reloads and 1 upgrades" in out, out

@@ -78,7 +78,7 @@ class Knocker(threading.Thread):
 def test_upgrades_lose_nobody(serve, installed):
     server = serve(program=installed.path, workers=2, options={"drain-timeout": "5m", "watchdog": "20s"})
     fresh, fresh_kib, worker_kib = (
-        descriptors(server.pid),
+        [descriptors(pid) for pid in (server.pid, server.workers()[0])],
         harness.rss_kib(server.pid),
         harness.rss_kib(server.workers()[0]),
     )
@@ -117,9 +117,10 @@ def test_upgrades_lose_nobody(serve, installed):
     print(f"{done} upgrades, {knocker.count} connects, the slowest {knocker.slowest * 1000:.0f} ms")
     wait_until(lambda: len(server.workers()) == 2, 20, "the workers of the last program alone")
     wait_until(
-        lambda: descriptors(server.pid) == fresh,
+        lambda: [descriptors(pid) for pid in (server.pid, server.workers()[0])] == fresh,
         5,
-        lambda: f"the descriptors of a fresh start {fresh}, not {descriptors(server.pid)}",
+        lambda: f"the descriptors of a fresh start {fresh}, not {descriptors(server.pid)} and "
+        f"{descriptors(server.workers()[0])}",
     )
     assert harness.rss_kib(server.pid) < fresh_kib * 1.2 + 1024
     assert harness.rss_kib(server.workers()[0]) < worker_kib * 1.3 + 4096
@@ -132,6 +133,7 @@ def test_an_upgrade_is_the_same_server(serve, installed, dial):
         program=installed.path, config="channels-per-connection 1\n", options={"metrics-listen": "127.0.0.1:0"}
     )
     before, pid, worker = clients.fingerprint(server), server.pid, server.worker
+    fresh = descriptors(worker)
     client = dial(server)
     channel = client.shell()
     installed.upgrade()
@@ -146,6 +148,11 @@ def test_an_upgrade_is_the_same_server(serve, installed, dial):
     channel.finish()
     client.close()
     wait_until(lambda: worker not in server.workers() and server.metrics_process(), 10, "the old worker to leave")
+    wait_until(
+        lambda: descriptors(server.worker) == fresh,
+        5,
+        lambda: f"a worker with the descriptors of a fresh start {fresh}, not {descriptors(server.worker)}",
+    )
     server.signal(signal.SIGUSR1)
     assert int(server.wait_line("totals")["accepted"]) >= 3
     server.signal(signal.SIGHUP)  # and it reloads as any other

@@ -34,6 +34,7 @@ static void become_worker(struct master *m, unsigned slot)
     }
     generation_close_metrics(m->generation);
     (void)close(m->board_fd);
+    inheritance_end(&m->inheritance); /* it holds keys, and a board of its own */
     if (m->rehearsal.pid != 0) {
         (void)close(m->rehearsal.estate_fd);
         (void)close(m->rehearsal.output_fd);
