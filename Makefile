@@ -44,7 +44,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain unit-build build-plain build-asan check-asan check-tsan lint fuzz fuzz-build demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain unit-build build-plain build-asan check-asan build-tsan check-tsan lint check-fuzz fuzz fuzz-build demo install uninstall clean format tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
@@ -97,7 +97,7 @@ side_by_side_then_alone = status=0; \
   $(PYTEST) -n $(JOBS) --dist load -m 'not alone' $(1) || status=1; \
   $(PYTEST) -m alone $(1) || status=1; \
   exit $$status
-check: all check-unit check-system check-hostile
+check: all check-unit check-system check-hostile check-fuzz
 unit-build: $(UNIT)
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
@@ -125,8 +125,9 @@ check-asan: build-asan
 	$(MAKE) BUILD=$(BUILD)-asan OPT='-O1 -g' SANITIZE=address,undefined check-unit
 	JUDGE=$(JUDGE) BUILD=$(BUILD)-asan $(PYTEST) -n $(JOBS) $(ASAN_TESTS)
 # Only sshload has threads: a handful of tests with one that ThreadSanitizer watches, against the server as it is.
-check-tsan: $(BUILD)/sshechod
+build-tsan:
 	$(MAKE) BUILD=build-tsan OPT='-O1 -g' SANITIZE=thread build-tsan/sshload
+check-tsan: $(BUILD)/sshechod build-tsan
 	TSAN_OPTIONS=suppressions=$(CURDIR)/test/faults/tsan.suppressions SSHLOAD=$(CURDIR)/build-tsan/sshload BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/system/test_sshload_threads.py
 
 # libFuzzer (clang) over the rooms that read text; scripts/fuzz runs them. fuzz_load_*.c sees the generator's rooms, the others the server's.
@@ -149,6 +150,8 @@ $(BUILD)/fuzz/fuzz_load_%: test/fuzz/fuzz_load_%.c $(FUZZ_ARCHIVES)
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(FUZZ_ARCHIVES)
 	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a $(LIBS_SERVER)
 fuzz-build: $(FUZZ)
+check-fuzz: # every target for some seconds
+	BUILD=$(BUILD) $(PYTEST) test/fuzz
 fuzz:
 	BUILD=$(BUILD) scripts/fuzz --seconds $(FUZZ_SECONDS) --without-mitm
 
