@@ -84,6 +84,20 @@ def test_silent_server(tmp_path):
         assert outcome.summary["timed_out"] == 2
 
 
+def test_many_at_a_silent_server(tmp_path):
+    """More than are looked at in one tick: each one's time-out is found all the same, within a second."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(4096)
+        arguments = ["-m", "hold", "-c", 2500, "--connecting", 2500, "--threads", 1, "-d", "1s", "--processes", 1]
+        outcome = load(
+            tmp_path, *arguments, *HASTE, "--connect-timeout", "10s", target=silent.getsockname(), timeout=30
+        )
+    expect(outcome, "handshake-timeout")
+    assert outcome.errors["handshake-timeout"] == 2500
+    assert outcome.summary["timed_out"] == 2500
+
+
 def test_tarpit(tmp_path):
     """endlessh: a random line now and then, for ever."""
 

@@ -8,6 +8,7 @@
 #include "load/watch/live.h"
 #include "load/watch/progress.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +273,13 @@ static void free_workers(struct run *run)
 /* All of them are there before anybody looks on. */
 static int init_workers(struct run *run, char *error, size_t error_size)
 {
+#ifdef M_ARENA_MAX
+    /* glibc has a thread's own heap grow by a page or two at a time, a system call for each, and the process's by 128
+     * KiB; where there is one thread they can share it. */
+    if (run->settings->threads == 1) {
+        (void)mallopt(M_ARENA_MAX, 1);
+    }
+#endif
     for (unsigned i = 0; i < run->settings->threads; i++) {
         if (load_worker_init(&run->workers[i], run->settings, &run->control, i) != 0) {
             (void)snprintf(error, error_size, "%s", run->workers[i].error);

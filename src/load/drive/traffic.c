@@ -5,6 +5,8 @@
 
 /* After a failure, a slot of connect mode waits this long, so that a target that refuses is not flooded. */
 #define FAILURE_PAUSE_US 10000
+#define LOOK_SHARES 10 /* looks, a second in all, in which every client has had its turn; at least so many in each: */
+#define LOOK_LEAST 1000
 
 /* ---- a measurement by count ---- */
 
@@ -365,8 +367,11 @@ void traffic_end(struct traffic *traffic, bool stopped)
 
 void traffic_look(struct traffic *traffic, int64_t now_ns)
 {
-    for (uint64_t i = 0; i < traffic->client_count; i++) {
-        client_check_deadlines(&traffic->clients[i], now_ns);
+    uint64_t share = traffic->client_count / LOOK_SHARES;
+    uint64_t looks = share > LOOK_LEAST ? share : LOOK_LEAST;
+    for (uint64_t i = 0; i < looks && i < traffic->client_count; i++) {
+        traffic->look_from = (traffic->look_from + 1) % traffic->client_count;
+        client_check_deadlines(&traffic->clients[traffic->look_from], now_ns);
     }
     traffic_check_count(traffic);
 }

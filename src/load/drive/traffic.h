@@ -38,6 +38,7 @@ struct traffic {
     uint64_t remaining; /* closed loop with a count */
     uint64_t alive;     /* clients that are up, on their way, or will be started again */
     int64_t came_up_ns; /* when the last session came up */
+    uint64_t look_from; /* the client whose deadlines were looked at last */
     const struct traffic_events *events;
     void *events_data;
 };
@@ -66,7 +67,8 @@ void traffic_end(struct traffic *traffic, bool stopped);
 bool traffic_has_backlog(const struct traffic *traffic);
 /* They are given up: unfinished, after a wait that the latencies hold. */
 void traffic_give_up_backlog(struct traffic *traffic, int64_t now_ns);
-/* Looks at deadlines; to be called every now and then. */
+/* Looks at deadlines; to be called every now and then. Where clients are many it is the turn of some of them: all of
+ * them at once are milliseconds of cache misses, which whoever is due meanwhile would wait for. */
 void traffic_look(struct traffic *traffic, int64_t now_ns);
 /* Whether nobody is left, or will come, who could do anything. */
 bool traffic_is_dead(const struct traffic *traffic, int64_t now_ns);
