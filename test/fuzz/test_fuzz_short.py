@@ -58,6 +58,8 @@ def test_targets(targets):
     ran = dict(re.findall(r"^fuzz: (\w+): (\d+) inputs", said, re.M))
     assert sorted(ran) == targets
     assert all(int(count) > 50 for count in ran.values()), ran
+    log = harness.BUILD / "fuzz" / "findings" / "fuzz_server_session.log"
+    assert "scripted sessions echoed" in log.read_text(errors="replace")  # it does not fuzz a handshake alone
 
 
 def test_man_in_the_middle(asan_build):
