@@ -8,7 +8,6 @@ import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).parent
-SEEDS = HERE / "seeds" / "fuzz_server_session"
 
 NOTHING, KEYED, LOGGED_IN, SHELL = range(4)
 PLAIN, SMALL_WINDOW = 4, 8
@@ -214,10 +213,11 @@ def quoted(value):
     )
 
 
-def main():
-    for old in SEEDS.glob("*"):
+def write(folder):
+    seeds = folder / "seeds" / "fuzz_server_session"
+    seeds.mkdir(parents=True, exist_ok=True)
+    for old in seeds.glob("*"):
         old.unlink()
-    SEEDS.mkdir(parents=True, exist_ok=True)
     cases = dict(CASES)
     for words in VERBS:
         cases["exec_" + "_".join(words.split()[:2]).replace("=", "_")] = (
@@ -229,13 +229,13 @@ def main():
             data("x"),
         )
     for name, (choice, *pieces) in cases.items():
-        (SEEDS / name).write_bytes(bytes([choice]) + b"".join(pieces))
+        (seeds / name).write_bytes(bytes([choice]) + b"".join(pieces))
     words = [text(word) for word in WORDS] + [bytes([each]) for each in MESSAGES] + [number(CHANNEL)]
-    (HERE / "session.dict").write_text(
+    (folder / "session.dict").write_text(
         "# What SSH and the test bench know, for libFuzzer; session_seeds.py writes it.\n"
         + "".join(f"{quoted(word)}\n" for word in words)
     )
 
 
 if __name__ == "__main__":
-    main()
+    write(HERE)

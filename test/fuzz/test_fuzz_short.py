@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 import harness
+import session_seeds
 
 TARGET_SECONDS = 4
 MITM_SECONDS = 25
@@ -60,6 +61,14 @@ def test_targets(targets):
     assert all(int(count) > 50 for count in ran.values()), ran
     log = harness.BUILD / "fuzz" / "findings" / "fuzz_server_session.log"
     assert "scripted sessions echoed" in log.read_text(errors="replace")  # it does not fuzz a handshake alone
+
+
+def test_seeds_of_sessions_are_what_their_script_writes(tmp_path):
+    here = harness.ROOT / "test" / "fuzz"
+    session_seeds.write(tmp_path)
+    written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    kept = [here / "session.dict", *(here / "seeds" / "fuzz_server_session").iterdir()]
+    assert written == {path.relative_to(here): path.read_bytes() for path in kept}
 
 
 def test_man_in_the_middle(asan_build):
