@@ -121,6 +121,17 @@ class Server:
             self.bench.warn(f"the memory of {self.title} cannot be read by this user")
         return kib
 
+    def settled_pss_kib(self, patience_s=10.0):
+        """Memory once it no longer falls: a server may still be reaping or trimming."""
+        last, end = self.pss_kib(), time.monotonic() + patience_s
+        while last is not None and time.monotonic() < end:
+            time.sleep(0.5)
+            now = self.pss_kib()
+            if now is None or now >= last * 0.995:
+                return now
+            last = now
+        return last
+
     def describe(self):
         return {"title": self.title, "command": self.command}
 

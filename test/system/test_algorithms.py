@@ -10,6 +10,7 @@ import harness
 import rawssh
 from clients import assert_echo, openssh, run
 from rawssh import pattern
+from sshload_helpers import clean, load
 
 KEX = [
     "curve25519-sha256",
@@ -58,6 +59,22 @@ def test_every_key_exchange(everything):
             run(everything, openssh(everything, options=[f"KexAlgorithms={kex}"]), pattern(10_000)), pattern(10_000)
         )
         assert kex in negotiated(everything, number)
+
+
+def test_both_programs_have_every_key_exchange_of_this_libssh(serve, tmp_path):
+    """Post-quantum ones too, from libssh 0.12 on; OpenSSH's client is asked for those that it has."""
+    checked = harness.run_sshechod("--config", "/dev/null", "-o", "algorithms=wide", "--check").stdout
+    (names,) = [line.split()[1].split(",") for line in checked.splitlines() if line.startswith("kex ")]
+    version = re.search(r"libssh.* (\d+)\.(\d+)\S* running", harness.run_sshechod("--version").stdout)
+    if tuple(map(int, version.groups())) >= (0, 12):
+        assert {"mlkem768x25519-sha256", "sntrup761x25519-sha512"} <= set(names), names
+    server = serve(options={"algorithms": "wide"})
+    theirs = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, text=True).stdout.split()
+    for name in names:
+        outcome = clean(load(tmp_path, "-n", 3, "-c", 1, "--kex", name, target=server))
+        assert outcome.result["negotiated"]["kex"] == name and name in outcome.report, outcome
+        if name in theirs and name not in KEX:
+            assert_echo(run(server, openssh(server, options=[f"KexAlgorithms={name}"]), b"hello"), b"hello")
 
 
 def test_every_cipher(everything):

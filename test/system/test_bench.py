@@ -279,6 +279,18 @@ def test_bench_load_names_both_costs(directory, tmp_path, bound_build):
     assert not left_behind(directory)
 
 
+def test_bench_kex_sets_one_beside_the_other(directory, tmp_path):
+    path, name = tmp_path / "kex.json", "ecdh-sha2-nistp384"  # the dear one of the small ones: about four times
+    out = finished(bench("bench-kex", directory, "--kex", name, "--json", str(path)))
+    base, dear = json.loads(path.read_text())["kex"].values()
+    assert base["server_ratio"] == base["sshload_ratio"] == [1] and f"  {name}  " in out, out
+    for side in ("server", "sshload"):
+        (ms,) = dear[f"{side}_ms"]
+        assert dear[f"{side}_ratio"] == [pytest.approx(ms / base[f"{side}_ms"][0])] and ms > 2 * base[f"{side}_ms"][0]
+    assert 1 < base["kib_per_session"] < 4096 and 1 < dear["kib_per_session"] < 4096, out
+    assert not left_behind(directory)
+
+
 @pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="no haproxy here")
 def test_bench_balancer_measures_both_ways(directory, tmp_path):
     path = tmp_path / "balancer.json"
