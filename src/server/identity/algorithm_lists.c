@@ -9,11 +9,13 @@
 const char *const algorithm_set_names[ALGORITHM_SETS + 1] = {"modern", "wide", "legacy", NULL};
 
 #define KEX_MODERN "curve25519-sha256,curve25519-sha256@libssh.org"
-/* Post-quantum ones behind the fast ones: who wants them asks for them first. */
+/* Behind the fast ones: who wants them asks for them first. */
+#define KEX_POST_QUANTUM                                                                                               \
+    "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,mlkem768nistp256-sha256,"         \
+    "mlkem1024nistp384-sha384"
 #define KEX_WIDE                                                                                                       \
-    KEX_MODERN ",mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,ecdh-sha2-nistp256,"  \
-               "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group14-sha256,diffie-hellman-group16-sha512,"    \
-               "diffie-hellman-group18-sha512"
+    KEX_MODERN "," KEX_POST_QUANTUM ",ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,"                       \
+               "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512"
 #define KEX_LEGACY                                                                                                     \
     KEX_WIDE ",diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1,"   \
              "diffie-hellman-group1-sha1"
