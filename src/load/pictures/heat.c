@@ -81,8 +81,8 @@ static void write_cells(const struct map *map, FILE *out)
             for (int row = 0; row < HEAT_ROWS; row++) {
                 uint64_t count = map->counts[column][row];
                 if (count > 0 && shade_of(map, count) == shade) {
-                    (void)fprintf(out, "M%.1f %.1fh%.1fv%.1fh-%.1fz", LEFT + width * (double)column,
-                                  TOP + PLOT_HEIGHT - height * (row + 1), width, height, width);
+                    (void)fprintf(out, "M%.1f %.1fh%.1fv%.1fh-%.1fz", (double)LEFT + width * (double)column,
+                                  (double)TOP + PLOT_HEIGHT - height * (row + 1), width, height, width);
                 }
             }
         }
@@ -100,7 +100,7 @@ static void write_axes(const struct map *map, double seconds, FILE *out)
         double us = pow(10.0, (double)decade) * times[tick % of_each];
         double share = (log10(us) - map->low) / (map->high - map->low);
         if (share >= 0.0 && share <= 1.0) {
-            double y = TOP + PLOT_HEIGHT * (1.0 - share);
+            double y = (double)TOP + PLOT_HEIGHT * (1.0 - share);
             (void)fprintf(out,
                           "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
                           "text-anchor=\"end\">%s</text>\n",
@@ -112,7 +112,7 @@ static void write_axes(const struct map *map, double seconds, FILE *out)
     step *= seconds / step <= TICKS_MOST * 2.0 ? 2.0 : seconds / step <= TICKS_MOST * 5.0 ? 5.0 : 10.0;
     for (int tick = 0; tick * step <= seconds; tick++) {
         (void)fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
-                      LEFT + PLOT_WIDTH * tick * step / seconds, CHART_HEIGHT - BOTTOM + 16,
+                      (double)LEFT + PLOT_WIDTH * tick * step / seconds, CHART_HEIGHT - BOTTOM + 16,
                       chart_print_number(step * tick, label));
     }
     (void)fprintf(
