@@ -30,7 +30,9 @@ TransferLog none
 SystemLog {directory}/system.log
 PidFile {directory}/pid
 ScoreboardFile {directory}/scoreboard
+<IfModule mod_delay.c>
 DelayEngine off
+</IfModule>
 RequireValidShell off
 RootLogin on
 User {user}
