@@ -150,6 +150,11 @@ def run_sshechod(*arguments, timeout=20, **more):
     )
 
 
+def libssh_version():
+    """(major, minor) of the one that sshechod runs with."""
+    return tuple(map(int, re.search(r"libssh.* (\d+)\.(\d+)\S* running", run_sshechod("--version").stdout).groups()))
+
+
 class Server:
     """One sshechod. options become -o key=value (lists become one -o each)."""
 

@@ -58,10 +58,13 @@ def flood_of_chargen(address):
 
 
 def flood_of_channels(address, count=1024, held_bytes=100_000):
-    """Every channel holds bytes behind a shut window; then all windows open in one segment."""
+    """Every channel holds bytes behind a shut window; then all windows open in one segment. (libssh 0.11 takes no more than
+    the 32,000 of its first window until something was echoed, 0.10 opens its window wide.)"""
     client = rawssh.Client(address).login()
     channels = [client.open(window=0, wait=False) for _ in range(count)]
     client.wait(lambda: all(each.opened for each in channels), 30, "all channels")
+    if harness.libssh_version() >= (0, 11):
+        held_bytes = channels[0].remote_window
     for each in channels:
         each.request("shell", want_reply=False)
         each.feed(rawssh.pattern(held_bytes))
@@ -72,7 +75,9 @@ def flood_of_channels(address, count=1024, held_bytes=100_000):
     wire = bytes(client.out)
     client.sock.setblocking(True)
     client.sock.sendall(wire)
-    return swallow(client, 20)
+    got = swallow(client, 20)
+    assert got >= 0.9 * count * held_bytes, f"{got} bytes came back of {count} channels with {held_bytes} each"
+    return got
 
 
 def flood_of_crumbs(address):
@@ -154,7 +159,7 @@ def test_output_in_crumbs(serve, dial):
 
 def test_a_thousand_channels_at_once(serve, dial):
     server = serve(options={"rekey-bytes": "off", "channels-per-connection": 1024, "no-progress-timeout": "90s"})
-    judge(server, dial, flood_of_channels, 90_000_000)
+    judge(server, dial, flood_of_channels, 29_000_000)
 
 
 # ---- many that end at once

@@ -97,10 +97,6 @@ def test_master_killed_under_load(serve):
 # ---- a worker that spins
 
 
-def libssh_version(server):
-    return tuple(int(part) for part in server.wait_line("start")["libssh"].split("/")[0].split(".")[:2])
-
-
 def make_it_spin(client):
     """Opens with maximum packet size 10 and asks for an echo (SECURITY.md says why)."""
     channel = client.open(max_packet=10, window=1 << 20)
@@ -113,7 +109,7 @@ def make_it_spin(client):
 
 def test_worker_that_spins_is_replaced_and_its_maker_held_off(serve):
     server = serve(workers=2, options={"profile": "exposed", "allow-anonymous": "yes", "crypto-shortcuts": "no"})
-    if libssh_version(server) >= (0, 11):
+    if harness.libssh_version() >= (0, 11):
         pytest.skip("this libssh does not spin at maximum packet size 10")
     worst = 0.0
     held_off = rounds = kept = 0

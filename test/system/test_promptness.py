@@ -1,6 +1,5 @@
 """What other clients wait for: acknowledgements held back from Nagle's algorithm, a window too small for one packet."""
 
-import re
 import socket
 import statistics
 import time
@@ -30,11 +29,6 @@ def nagle(server, dial):
     return client
 
 
-def libssh_version():
-    text = harness.run_sshechod("--version").stdout
-    return tuple(map(int, re.search(r"libssh (\d+)\.(\d+)", text).groups()))
-
-
 def milliseconds(work):
     began = time.monotonic()
     work()
@@ -60,7 +54,7 @@ def test_an_echo_whose_packet_comes_in_two_segments(nagle):
 
 def test_the_window_holds_a_packet_before_the_first_data(server, dial):
     """JSch waits 100 ms when its first packet does not fit."""
-    if libssh_version() >= (0, 11):
+    if harness.libssh_version() >= (0, 11):
         pytest.skip("libssh 0.11 has no call that opens the window before data has come")
     client = dial(server)
     channel = client.open()

@@ -2,7 +2,6 @@
 refused, W5 nothing waits for ever. The client decides every window and packet size."""
 
 import random
-import re
 import time
 
 import pytest
@@ -21,9 +20,7 @@ def fixed_window():
     0.10 opens with 32,000 and raises the window to 1,280,000 whenever window + unconsumed falls below 640,000.
     0.11 and later keep window + unconsumed within 2 MiB.
     """
-    version = harness.run_sshechod("--version").stdout
-    major, minor = map(int, re.search(r"libssh\D*(\d+)\.(\d+)", version).groups())
-    return 1_920_000 + 32_000 if (major, minor) < (0, 11) else 2 * 1024 * 1024
+    return 1_920_000 + 32_000 if harness.libssh_version() < (0, 11) else 2 * 1024 * 1024
 
 
 F = None
