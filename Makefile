@@ -147,11 +147,11 @@ $(BUILD)/fuzz/common.a: $(filter-out %/transport.o,$(filter $(BUILD)/fuzz/base/%
 $(foreach room,server load,$(eval $(BUILD)/fuzz/$(room).a: $(filter $(BUILD)/fuzz/$(room)/%,$(FUZZ_OBJECTS))))
 $(FUZZ_ARCHIVES):
 	ar rcs $@ $^
-$(BUILD)/fuzz/fuzz_load_%: test/fuzz/fuzz_load_%.c $(FUZZ_ARCHIVES)
+$(BUILD)/fuzz/fuzz_load_%: test/fuzz/fuzz_load_%.c $(BUILD)/fuzz/load.a $(BUILD)/fuzz/common.a
 	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/load.a $(BUILD)/fuzz/common.a $(LIBS_LOAD)
-$(BUILD)/fuzz/fuzz_server_session: test/fuzz/fuzz_server_session.c $(BUILD)/fuzz/io/transport.o $(FUZZ_ARCHIVES)
+$(BUILD)/fuzz/fuzz_server_session: test/fuzz/fuzz_server_session.c $(BUILD)/fuzz/io/transport.o $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a
 	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/io/transport.o $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a $(LIBS_SERVER)
-$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(FUZZ_ARCHIVES)
+$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a
 	$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -o $@ $< $(BUILD)/fuzz/server.a $(BUILD)/fuzz/common.a $(LIBS_SERVER)
 fuzz-build: $(FUZZ)
 check-fuzz: # every target for some seconds
