@@ -3,6 +3,7 @@ until it has nothing to send. (The real one is in test_interop.py.)"""
 
 import pytest
 
+import harness
 import rawssh
 from rawssh import CHANNEL_DATA, byte, pattern, string, u32
 
@@ -42,7 +43,8 @@ def test_bulk(client):
     channel.feed(data, eof=True)
     client.wait(lambda: channel.closed, what="the server's CLOSE")
     assert channel.data == data and channel.exit_status == 0
-    assert rekeys(client) >= 3
+    # What had been granted before comes in any case: 1.28 MB with libssh 0.10, 2 MiB later.
+    assert rekeys(client) >= (3 if harness.libssh_version() < (0, 11) else 2)
 
 
 def test_several_channels(client):
