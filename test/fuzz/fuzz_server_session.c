@@ -254,6 +254,7 @@ static void run(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    fuzz_clock_guard_alarm();
     fuzz_clock_is_ours = true;
     run(data, size);
     fuzz_clock_is_ours = false;

@@ -202,7 +202,9 @@ def test_row_57_clock_steps(serve, shim, tmp_path, step):
 @reduced(300, 10_000)
 def test_row_58_everyone_comes_back_after_a_restart(serve, count):
     """All workers die at once with their clients; all reconnect at the same moment."""
-    server = serve(workers=2, options=lifted("max-per-source", "max-unauthenticated"))
+    patience_s = 20 + count // 50  # of a client that computes ten thousand handshakes by itself
+    slow = {name: f"{patience_s}s" for name in ("banner-timeout", "kex-timeout", "login-timeout")}
+    server = serve(workers=2, options=lifted("max-per-source", "max-unauthenticated") | (slow if count > 1000 else {}))
     clients = [rawssh.Client(server.address).login() for _ in range(count)]
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)
@@ -218,7 +220,7 @@ def test_row_58_everyone_comes_back_after_a_restart(serve, count):
     for client in again:
         client.wait(lambda: client.kex_count == 1, 40, "key exchange after the restart")
         client.login()
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 40 + patience_s
     assert again[-1].echo(again[-1].shell(), b"x") == b"x"
     for client in again:
         client.close()
