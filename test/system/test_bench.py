@@ -256,6 +256,14 @@ def test_bench_scale_has_all_back(directory, tmp_path):
     assert not left_behind(directory) and not running_in(directory)
 
 
+def test_bench_scale_only_holds(directory, tmp_path):
+    path = tmp_path / "scale.json"
+    out = finished(bench("bench-scale", directory, "--sessions", "30", "--no-restart", "--json", str(path)))
+    scale = json.loads(path.read_text())["scale"]
+    assert scale["up"] == 30 and scale["held"]["pings"] >= 15 and scale["held_errors"] == 0, out
+    assert "lost_to_the_kill" not in scale and "killed" not in out and "is killed" not in out, out
+
+
 def test_bench_scale_refuses_what_the_machine_cannot_hold(directory):
     for sessions in ("3000000", "100000000"):
         process = bench("bench-scale", directory, "--sessions", sessions)
