@@ -15,13 +15,13 @@
 #define DRAW 16
 #define KEY 32
 
-static int start(void **state)
+static int set_up(void **state)
 {
     (void)state;
     return crypto_shortcuts_start() ? 0 : -1;
 }
 
-static int stop(void **state)
+static int tear_down(void **state)
 {
     (void)state;
     crypto_shortcuts_stop();
@@ -202,14 +202,14 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(draws_differ_and_are_counted, start, stop),
-        cmocka_unit_test_setup_teardown(nothing_is_served_outside_of_a_section, start, stop),
-        cmocka_unit_test_setup_teardown(what_may_be_a_key_does_not_come_from_the_pool, start, stop),
-        cmocka_unit_test_setup_teardown(draws_end_where_they_are_bounded, start, stop),
-        cmocka_unit_test_setup_teardown(a_child_shares_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(the_same_host_key_is_built_once, start, stop),
-        cmocka_unit_test_setup_teardown(the_key_just_read_is_given_back_once, start, stop),
-        cmocka_unit_test_setup_teardown(an_abandoned_exchange_keeps_no_key, start, stop),
+        cmocka_unit_test_setup_teardown(draws_differ_and_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_served_outside_of_a_section, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_may_be_a_key_does_not_come_from_the_pool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(draws_end_where_they_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_shares_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_same_host_key_is_built_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_key_just_read_is_given_back_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_abandoned_exchange_keeps_no_key, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
