@@ -163,6 +163,11 @@ def clean(outcome):
 # -- other servers
 
 
+# Debian's bash reads ~/.bashrc when an SSH server starts it, unless it believes to be the second shell: what people keep
+# there may take a second, or speak.
+SECOND_SHELL = {"SHLVL": "1"}
+
+
 class Daemon:
     """Somebody else's SSH server in the foreground, on a port of its own, with keys of its own."""
 
@@ -172,7 +177,9 @@ class Daemon:
         self.identity = identity
         self.log_path = Path(directory) / f"{name}.log"
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **SECOND_SHELL}
+            )
 
     def wait_ready(self):
         def answers():
@@ -218,6 +225,8 @@ def openssh(directory, *options):
         "-o",
         "PidFile=none",
         "-o",
+        "SetEnv=SHLVL=1",
+        "-o",
         "StrictModes=no",
         "-o",
         "UsePAM=no",
@@ -246,7 +255,7 @@ def dropbear(directory):
     subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(host_key)], check=True, capture_output=True)
     identity = make_key(directory / "identity")
     port = harness.free_port()
-    command = [DROPBEAR, "-F", "-E", "-p", f"127.0.0.1:{port}", "-r", str(host_key), "-P", str(directory / "pid")]
+    command = [DROPBEAR, "-F", "-E", "-e", "-p", f"127.0.0.1:{port}", "-r", str(host_key), "-P", str(directory / "pid")]
     home = Path(os.path.expanduser(f"~{getpass.getuser()}")) / ".ssh"
     home.mkdir(mode=0o700, exist_ok=True)
     keys = home / "authorized_keys"
