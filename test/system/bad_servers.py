@@ -25,6 +25,12 @@ def relay(client, address, passed):
                 other[side].sendall(passed(side is client, data))
 
 
+def says_nothing(connection):
+    """For as long as the client is there."""
+    while connection.recv(10_000):
+        pass
+
+
 @contextlib.contextmanager
 def listener(serve_one):
     """Accepts on loopback and gives each socket to serve_one(socket) in a thread; yields the address."""

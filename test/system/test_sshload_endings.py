@@ -8,7 +8,7 @@ import time
 import pytest
 
 import harness
-from bad_servers import listener, relay
+from bad_servers import listener, relay, says_nothing
 from sshload_helpers import finish_load, load, start_load
 
 
@@ -86,7 +86,7 @@ def test_reconnect_after_counts_messages_not_greetings(server, tmp_path, channel
 
 def test_interrupt_before_traffic_counts_nothing(tmp_path):
     arrived = threading.Event()
-    with listener(lambda connection: (connection.recv(100), arrived.set(), time.sleep(20))) as address:
+    with listener(lambda connection: (connection.recv(100), arrived.set(), says_nothing(connection))) as address:
         started = start_load(tmp_path, "-c", 2, "-r", 20000, "-d", "24h", "--progress", target=address)
         assert arrived.wait(20)
         started[1].send_signal(signal.SIGINT)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import harness
-from bad_servers import DEATHS, evil_echo, listener, meddler, mortal
+from bad_servers import DEATHS, evil_echo, listener, meddler, mortal, says_nothing
 from sshload_helpers import HASTE, SSHD, expect, finish_load, load, openssh, run_tool, start_load
 
 
@@ -77,7 +77,7 @@ def test_old_protocol_is_not_ssh(tmp_path):
 
 
 def test_silent_server(tmp_path):
-    with listener(lambda connection: connection.recv(1) and time.sleep(10)) as address:
+    with listener(says_nothing) as address:
         outcome = load(tmp_path, "-c", 2, "-d", "1s", *HASTE, target=address, timeout=10)
         expect(outcome, "handshake-timeout")
         assert "no SSH version string" in outcome.first("handshake-timeout")
@@ -114,7 +114,7 @@ def test_tarpit(tmp_path):
 def test_silent_after_the_banner(tmp_path):
     def half(connection):
         connection.sendall(b"SSH-2.0-half\r\n")
-        time.sleep(10)
+        says_nothing(connection)
 
     with listener(half) as address:
         outcome = load(tmp_path, "-c", 1, "-d", "1s", *HASTE, target=address, timeout=10)
