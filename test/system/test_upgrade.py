@@ -132,8 +132,9 @@ def test_an_upgrade_is_the_same_server(serve, installed, dial):
     server = serve(
         program=installed.path, config="channels-per-connection 1\n", options={"metrics-listen": "127.0.0.1:0"}
     )
-    before, pid, worker = clients.fingerprint(server), server.pid, server.worker
+    pid, worker = server.pid, server.worker
     fresh = descriptors(worker)
+    before = clients.fingerprint(server)
     client = dial(server)
     channel = client.shell()
     installed.upgrade()
