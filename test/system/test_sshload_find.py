@@ -2,6 +2,9 @@
 
 import concurrent.futures
 import json
+import os
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -108,8 +111,26 @@ def test_its_page(tmp_path):
     assert run_tool("report", path, "-o", page).returncode == 0
 
 
+@pytest.fixture
+def half_a_core(server):
+    """For sshload: it is not busy all the time then, but has none to spare. The server has a core of its own."""
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("one processor")
+    os.sched_setaffinity(server.worker, {min(before)})
+    os.sched_setaffinity(0, {max(before)})
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        spinner.kill()
+        spinner.wait()
+        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(server.worker, before)
+
+
 @pytest.mark.alone
-def test_a_generator_that_is_the_limit_says_so(server, tmp_path):
+def test_a_generator_that_is_the_limit_says_so(server, tmp_path, half_a_core):
     """No core does two million a second."""
     step = ["--from", "2M", "--precision", "100%", "-d", "500ms", "-w", "0", "--drain-timeout", "500ms"]
     done, answer = find(tmp_path, *step, target=server)

@@ -128,7 +128,8 @@ static bool carries(const struct find_question *question, const struct result *r
 }
 
 /* Whether the generator may have broken it. What keeps a thread from reading answers in time keeps it from sending in
- * time as well: where it was punctual, measured by the latency, and had CPU to spare, it was not its doing. */
+ * time as well: where it was punctual, measured by the latency, and had CPU to spare (what it waited for counts as
+ * used), it was not its doing. */
 static bool is_to_blame(const struct result *result)
 {
     const struct tally *t = &result->tally;
@@ -136,7 +137,7 @@ static bool is_to_blame(const struct result *result)
     const struct histogram *latency = tally_histogram(t, HISTOGRAM_LATENCY);
     bool punctual = slip->total > 0 &&
                     (double)histogram_percentile(slip, 99.0) < PUNCTUAL * (double)histogram_percentile(latency, 99.0);
-    bool busy = t->busiest_thread_cpu > BUSY || t->pressure.busy_windows > 0;
+    bool busy = t->busiest_thread_cpu + t->pressure.run_delay > BUSY || t->pressure.busy_windows > 0;
     return t->faults.counts[FAULT_LOCAL_LIMIT] > 0 || (verdict_is_client_bound(result) && (busy || !punctual));
 }
 
