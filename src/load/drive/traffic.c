@@ -5,8 +5,8 @@
 
 /* After a failure, a slot of connect mode waits this long, so that a target that refuses is not flooded. */
 #define FAILURE_PAUSE_US 10000
-#define LOOK_SHARES 10 /* looks, a second in all, in which every client has had its turn; at least so many in each: */
-#define LOOK_LEAST 1000
+#define LOOK_SHARES 10  /* in so many looks, a second, every client has its turn */
+#define LOOK_LEAST 1000 /* clients in each look, where there are as many */
 
 /* ---- a measurement by count ---- */
 
