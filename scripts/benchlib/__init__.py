@@ -8,6 +8,7 @@ machine  what the figures were measured on; the ciphers' own speed
 verdict  whether a run of sshload says anything about the server
 hdr      the histograms in result files
 report   medians, tables, verdicts, JSON and Markdown
+suites   several Debians side by side, from what bench-peers measured in each
 session  command line, temporary directory, and that nothing is left running
 
 Needs Python 3.9 and nothing beyond its standard library.

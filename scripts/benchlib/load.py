@@ -108,6 +108,7 @@ class Run:
             "failure": self.failure,
             "client_bound": self.client_bound,
             "server_cpu_s": self.cpu_s,
+            **({"negotiated": self.result["negotiated"]} if self.result and "negotiated" in self.result else {}),
             **{name: value for name, value in figures.items() if value is not None},
         }
 
