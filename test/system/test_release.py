@@ -13,6 +13,7 @@ import yaml
 WORKFLOW = harness.ROOT / ".github/workflows/ci.yml"
 CHECK = harness.ROOT / "scripts/check"
 KUBERNETES = "conf/deploy/kubernetes/kustomization.yaml"
+JOB = "conf/deploy/kubernetes/sshload-job.yaml"
 
 
 def expanded(text, job):
@@ -165,6 +166,7 @@ def test_release_is_prepared(checkout):
     )
     assert parsed.stdout.strip() == "7.8.9", parsed
     assert re.findall(r"newTag: (.*)", (checkout / KUBERNETES).read_text()) == ["7.8.9"]
+    assert set(re.findall(r"/sshecho:(\S+)", (checkout / JOB).read_text())) == {"7.8.9"}
     again = release(checkout, "--prepare", "7.8.9")
     assert again.returncode == 1 and "already" in again.stderr, again
     changelog.write_text(changelog.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n- That.\n", 1))
@@ -172,10 +174,14 @@ def test_release_is_prepared(checkout):
     later = release(checkout, "7.8.9")
     assert later.returncode == 1 and "under [Unreleased]" in later.stderr, later
     changelog.write_text(changelog.read_text().replace("- That.\n", ""))
-    (checkout / KUBERNETES).write_text((checkout / KUBERNETES).read_text().replace("7.8.9", "7.8.8"))
-    commit(checkout)
-    older = release(checkout, "7.8.9")
-    assert older.returncode == 1 and "does not name the image of 7.8.9" in older.stderr, older
+    for name in (KUBERNETES, JOB):
+        right = (checkout / name).read_text()
+        (checkout / name).write_text(right.replace("7.8.9", "7.8.8"))
+        commit(checkout)
+        older = release(checkout, "7.8.9")
+        assert older.returncode == 1 and f"{name} does not name the image of 7.8.9" in older.stderr, older
+        (checkout / name).write_text(right)
+        commit(checkout)
 
 
 def test_release_refuses(checkout):
