@@ -44,6 +44,7 @@ class Run:
             self.failure = ", ".join(amiss or none) or (complaints.strip().splitlines() or [f"exit {code}"])[-1]
 
         self.client_bound = client_bound(result)
+        self.remark_but_bound = self.remark
         if self.client_bound and not self.failure:
             self.remark = f"{self.remark}; {self.client_bound}" if self.remark else self.client_bound
 

@@ -84,6 +84,7 @@ class Bench:
         self.server_options = arguments.server_option
         self.report = Report(title)
         self.records, self.warnings, self.notes = [], [], []
+        self.bound = {}  # (server, part) → what its client-bound runs said
         self.running = set()
         self.stack = contextlib.ExitStack()
         self.build = ROOT / os.environ.get("BUILD", "build")
@@ -190,11 +191,24 @@ class Bench:
 
     def record(self, run, label):
         self.records.append({"part": label, **run.as_json()})
-        if run.failure or run.remark:
-            self.note(f"{run.server}, {label}: {run.failure or run.remark}")
+        if run.failure or run.remark_but_bound:
+            self.note(f"{run.server}, {label}: {run.failure or run.remark_but_bound}")
+        elif run.client_bound:
+            why = f"{run.server}, {label}: {run.client_bound}"
+            self.bound.setdefault((run.server, label.split()[0]), []).append(why)
+
+    def note_bound(self):
+        """A line for each server and part, not one for each run: those are in the JSON."""
+        for (server, part), bound in self.bound.items():
+            runs = sum(each["server"] == server and each["part"].split()[0] == part for each in self.records)
+            self.note(
+                f"{server}: {len(bound)} of {runs} runs of {part} were client-bound: their costs count, their rates are what "
+                f"both sides did together; the first: {bound[0]}"
+            )
 
     def finish(self):
         """Prints and writes the report."""
+        self.note_bound()
         if self.notes or self.warnings:
             self.report.text("Notes:\n" + "\n".join(f"- {text}" for text in self.warnings + self.notes))
         took = time.monotonic() - self.began
