@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 
 import harness
@@ -91,9 +92,17 @@ def environment(server, **more):
     return {**kept, "HOME": str(home), **more}
 
 
-def run(server, command, data=b"", timeout=60, **more):
-    """Runs a client with data on its stdin; returns the finished process, both outputs as bytes."""
+def run(server, command, data=b"", timeout=60, from_file=False, **more):
+    """Runs a client with data on its stdin; returns the finished process, both outputs as bytes. A pipe is written to 4,096 bytes
+    at a time, which a busy machine lets the client see; from a file it reads as much as it likes to."""
     assert shutil.which(command[0]), f"{command[0]} is not installed"
+    if from_file:
+        with tempfile.TemporaryFile() as source:
+            source.write(data)
+            source.seek(0)
+            return subprocess.run(
+                command, stdin=source, capture_output=True, timeout=timeout, env=environment(server, **more)
+            )
     for _ in range(2 if command[0] == "dbclient" else 0):
         # Dropbear 2022.83's client now and then forgets to leave after its last channel has closed, with any server
         # (seen with OpenSSH's too): it gets another try, what it brings back is judged all the same.

@@ -36,9 +36,8 @@ def in_order(report, *names):
 
 def test_openssh_is_told_from_beginning_to_end(reporting):
     data = pattern(8_000_000)
-    clients.assert_echo(
-        clients.run(reporting, clients.openssh(reporting, "cat", user="whole", options=["SetEnv=A=B"]), data), data
-    )
+    command = clients.openssh(reporting, "cat", user="whole", options=["SetEnv=A=B"])
+    clients.assert_echo(clients.run(reporting, command, data, from_file=True), data)
     (report,) = of_user(reporting, "whole")
     who, channel = report["who"], report["channels"][0]
     assert report["over"] and who["version_line"].startswith("SSH-2.0-OpenSSH_")
