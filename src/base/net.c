@@ -229,8 +229,10 @@ int net_connect(const struct net_address *address, const struct net_address *loc
         return close_keeping_errno(fd);
     }
     if (local != NULL) {
-        /* Without BIND_ADDRESS_NO_PORT bind would reserve a port for this address alone, whatever the destination. */
-        if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) != 0 || set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) != 0 ||
+        /* Without BIND_ADDRESS_NO_PORT bind reserves a port for this address alone, whatever the destination: what an
+           emulated kernel that does not know it has to do. */
+        if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) != 0 ||
+            (set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) != 0 && errno != ENOPROTOOPT) ||
             bind(fd, (const struct sockaddr *)&local->storage, local->length) != 0) {
             return close_keeping_errno(fd);
         }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sshecho/net.h"
@@ -177,6 +178,26 @@ static void talk_over(const char *listen_text, const char *local_text)
     (void)close(listener);
 }
 
+static bool kernel_is_old; /* it knows no IP_BIND_ADDRESS_NO_PORT */
+
+/* In libc's place. */
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    if (kernel_is_old && level == IPPROTO_IP && name == IP_BIND_ADDRESS_NO_PORT) {
+        errno = ENOPROTOOPT;
+        return -1;
+    }
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
+}
+
+static void a_connection_where_the_kernel_is_old(void **state)
+{
+    (void)state;
+    kernel_is_old = true;
+    talk_over("127.0.0.1:0", "127.0.0.9:0");
+    kernel_is_old = false;
+}
+
 static void a_connection_over_ipv4(void **state)
 {
     (void)state;
@@ -294,7 +315,7 @@ int main(void)
         cmocka_unit_test(bad_addresses_are_refused), cmocka_unit_test(loopback_is_recognized),
         cmocka_unit_test(a_connection_over_ipv4),    cmocka_unit_test(a_connection_over_ipv6),
         cmocka_unit_test(failures_are_told),         cmocka_unit_test(the_fd_limit_is_raised),
-        cmocka_unit_test(sources_take_turns),
+        cmocka_unit_test(sources_take_turns),        cmocka_unit_test(a_connection_where_the_kernel_is_old),
     };
     return cmocka_run_group_tests_name("net", tests, NULL, NULL);
 }
