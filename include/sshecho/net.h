@@ -38,8 +38,9 @@ uint16_t net_port(const struct net_address *address);
 
 /* A listening TCP socket (SO_REUSEADDR, IPV6_V6ONLY for v6), backlog as given. Returns the fd, or -1 with errno. */
 int net_listen(const struct net_address *address, int backlog);
-/* Starts a non-blocking connect, from `local` if not NULL (SO_REUSEADDR, IP_BIND_ADDRESS_NO_PORT where the kernel knows it). Returns the fd
- * (connecting or connected: wait for writability, then net_connect_error), or -1 with errno. TCP_NODELAY is set. */
+/* Starts a non-blocking connect, from `local` if not NULL (SO_REUSEADDR, IP_BIND_ADDRESS_NO_PORT where the kernel knows
+ * it). Returns the fd (connecting or connected: wait for writability, then net_connect_error), or -1 with errno.
+ * TCP_NODELAY is set. */
 int net_connect(const struct net_address *address, const struct net_address *local);
 int net_connect_error(int fd); /* 0, or the errno of the finished connect */
 int net_local_address(int fd, struct net_address *out);
