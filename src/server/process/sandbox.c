@@ -203,7 +203,11 @@ static int limit_memory(const struct config *config, struct option_error *error)
 #else
     uint64_t space_bytes = config->address_space_bytes;
 #endif
-    struct rlimit space = {space_bytes, space_bytes};
+    rlim_t most = (rlim_t)space_bytes;
+    if (most != space_bytes) {
+        most = RLIM_INFINITY; /* more than a 32-bit address space has */
+    }
+    struct rlimit space = {most, most};
     if (setrlimit(RLIMIT_CORE, &none) != 0 || (space_bytes != 0 && setrlimit(RLIMIT_AS, &space) != 0)) {
         return fail(error, "setrlimit");
     }
