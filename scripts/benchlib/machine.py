@@ -64,6 +64,14 @@ CIPHERS = {  # SSH name: what sshload is told beside it, and openssl's names of 
 }
 
 
+CIPHER_TITLES = {
+    "aes128-gcm@openssh.com": "AES-128-GCM",
+    "aes256-gcm@openssh.com": "AES-256-GCM",
+    "chacha20-poly1305@openssh.com": "ChaCha20-Poly1305",
+    "aes256-ctr": "AES-256-CTR + HMAC-SHA2-256",
+}
+
+
 def cipher_seconds_per_gb(name, seconds=1, speeds=None):
     """CPU seconds for one pass of an SSH cipher (and its MAC) over 10^9 bytes in 16 KiB blocks; None without openssl. By CPU
     time, not -elapsed: it is added to CPU time, and others on the machine must not raise the floor."""

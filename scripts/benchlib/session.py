@@ -193,7 +193,7 @@ class Bench:
         self.records.append({"part": label, **run.as_json()})
         if run.failure or run.remark_but_bound:
             self.note(f"{run.server}, {label}: {run.failure or run.remark_but_bound}")
-        elif run.client_bound:
+        if run.client_bound and not run.failure:
             why = f"{run.server}, {label}: {run.client_bound}"
             self.bound.setdefault((run.server, label.split()[0]), []).append(why)
 

@@ -15,12 +15,6 @@ from .report import Report, Verdict, median, number, spread
 
 NAME = "bench-suites"
 GCM = "aes128-gcm@openssh.com"
-TITLES = {
-    GCM: "AES-128-GCM",
-    "aes256-gcm@openssh.com": "AES-256-GCM",
-    "chacha20-poly1305@openssh.com": "ChaCha20-Poly1305",
-}
-TITLES["aes256-ctr"] = "AES-256-CTR + HMAC-SHA2-256"
 ECHOES = {1: "1 session", 200: "200 sessions", 2000: "2,000 sessions"}
 
 
@@ -84,7 +78,7 @@ def table(report, suites, heading, rows):
 def write(report, suites):
     for count, connections in ((1, "1 connection"), (8, "8 connections")):
         rows = []
-        for cipher, title in TITLES.items():
+        for cipher, title in machine.CIPHER_TITLES.items():
             part = f"stream {cipher} {count}"
             rows += [
                 (title, 2, lambda s, part=part: s.of("cpu_s_per_gb", "sshechod", part)),

@@ -7,6 +7,9 @@
 #include <string.h>
 
 /* 128 bits hold the product of any 64-bit number and any factor below, so that no step rounds. */
+#ifndef __SIZEOF_INT128__
+#error "sshecho needs 128-bit integers, which compilers have on 64-bit machines alone"
+#endif
 __extension__ typedef unsigned __int128 wide;
 
 struct suffix {

@@ -21,9 +21,6 @@
 
 /* Operations, in units of a two-millionth: the sum of all that a profile of whole rates and whole us can hold is a
  * whole number of them. */
-#ifndef __SIZEOF_INT128__
-#error "sshecho needs 128-bit integers, which compilers have on 64-bit machines alone"
-#endif
 __extension__ typedef __int128 plan_operations;
 #define PLAN_OPERATION 2000000
 
