@@ -6,11 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 128 bits hold the product of any 64-bit number and any factor below, so that no step rounds. */
-#ifndef __SIZEOF_INT128__
-#error "sshecho needs 128-bit integers, which compilers have on 64-bit machines alone"
-#endif
-__extension__ typedef unsigned __int128 wide;
+#include "sshecho/wide.h"
 
 struct suffix {
     const char *text;
@@ -130,15 +126,16 @@ static bool parse_with(const struct suffix *table, const char *text, uint64_t *o
     if (suffix == NULL) {
         return false;
     }
-    wide part = (wide)number.fraction * suffix->factor;
-    if (part % number.fraction_scale != 0) {
+    uint64_t left_over;
+    wide part = wide_divided(wide_times(number.fraction, suffix->factor), number.fraction_scale, &left_over);
+    if (left_over != 0) {
         return false; /* "0.5" of the smallest unit: rounding would invent a value */
     }
-    wide value = (wide)number.whole * suffix->factor + part / number.fraction_scale;
-    if (value > UINT64_MAX) {
+    wide value = wide_plus(wide_times(number.whole, suffix->factor), part);
+    if (!wide_fits_64(value)) {
         return false;
     }
-    *out = (uint64_t)value;
+    *out = wide_low(value);
     return true;
 }
 
@@ -164,9 +161,9 @@ static bool print_candidate(char text[64], uint64_t value, const struct suffix *
     size_t digits = 0;
     uint64_t rest = value % suffix->factor;
     while (rest != 0 && digits < FRACTION_DIGITS_MAX) {
-        wide scaled = (wide)rest * 10;
+        uint64_t scaled = rest * 10; /* no factor is near 2^60 */
         fraction[++digits] = (char)('0' + (int)(scaled / suffix->factor));
-        rest = (uint64_t)(scaled % suffix->factor);
+        rest = scaled % suffix->factor;
     }
     if (rest != 0) {
         return false;

@@ -18,6 +18,7 @@ import rawssh
 from harness import wait_until
 from judge import FLOOR_MS, SANITIZED, TIMES_COUNT, QuietSessions, verdict
 
+NICE = os.getpriority(os.PRIO_PROCESS, 0)
 SHORTEST_SECONDS = 0.5  # how long the quiet sessions are looked at, at least
 PEAK_MIB = 24  # what a row may cost its worker at its highest point, unless it says otherwise
 
@@ -30,6 +31,13 @@ def is_exposed():
 def lifted(*keys, **options):
     """Options that lift limits of profile exposed, where this run has them: for a row that goes beyond them on purpose."""
     return {**({key: "off" for key in keys} if is_exposed() else {}), **options}
+
+
+def give_way(wanted):
+    """An attacker has a machine of its own; here it shares the processors with whom it attacks and with the judge, and
+    the wait for a processor would count as the server's. So it takes what they leave, where it may return from that."""
+    if TIMES_COUNT and os.geteuid() == 0:
+        os.setpriority(os.PRIO_PROCESS, 0, 19 if wanted else NICE)
 
 
 class Pool:
@@ -106,6 +114,7 @@ class Arena:
 
     def start(self, judged=True, lift=(), **arguments):
         """The server, quiet sessions on it. lift: limits of profile exposed that the row goes beyond on purpose."""
+        give_way(False)  # a server that is started now has its place among the others
         arguments["options"] = {**lifted(*lift), **arguments.get("options", {})}
         self.server = server = self.pool.take(**arguments)
         server.mark()
@@ -119,6 +128,7 @@ class Arena:
         self.peaks = {pid: harness.Peak(pid) for pid in self.workers}
         self.base_cpu = sum(harness.cpu_seconds(pid) for pid in self.workers)
         self.began = time.monotonic()
+        give_way(judged)
         return server
 
     # -- the judge
@@ -187,6 +197,7 @@ class Arena:
             out.write(json.dumps(line) + "\n")
 
     def check(self):
+        give_way(False)
         server = self.server
         if self.loads:
             guilty = self.judge() if self.worker_survives else self.end(self.loads) and None
@@ -245,6 +256,7 @@ class Arena:
 
     def again(self):
         """Forgets a first try."""
+        give_way(False)
         for each in self.loads or ():
             each.kill()
         self.loads = None
@@ -253,6 +265,7 @@ class Arena:
         self.__init__(self.pool, self.reference, self.name)
 
     def finish(self, failed):
+        give_way(False)
         for each in self.loads or ():
             each.kill()
         if self.server and (failed or not self.worker_survives):

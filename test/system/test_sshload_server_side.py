@@ -18,10 +18,13 @@ from sshload_helpers import load, run_tool
 HZ = os.sysconf("SC_CLK_TCK")
 
 # A process whose children each work for a tenth of a second and are waited for: most are gone when somebody looks.
+# Told to end, it waits for the last one and lives on: from then on its own count holds all of them.
 BUSY_PARENT = """
-import os, sys, time
+import os, signal, sys, time
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))
 print("ready", flush=True)
-while True:
+while not told:
     if os.fork() == 0:
         end = time.process_time() + 0.1
         while time.process_time() < end:
@@ -29,6 +32,8 @@ while True:
         os._exit(0)
     os.wait()
     time.sleep(0.1)
+print("all waited for", flush=True)
+signal.pause()
 """
 
 
@@ -102,6 +107,8 @@ def test_children_that_come_and_go_count(server, tmp_path):
         parent.stdout.readline()
         before, began = ticks_of(parent.pid), time.monotonic()
         outcome = load(tmp_path, "-c", 2, "-r", 50, "-d", "2s", "--server-pid", parent.pid, target=server)
+        parent.terminate()
+        assert parent.stdout.readline() == "all waited for\n"
         used, took = ticks_of(parent.pid) - before, time.monotonic() - began
     finally:
         parent.kill()

@@ -77,7 +77,7 @@ static void append(struct plan_rate *rate, struct plan_rate_part part, bool slop
     part.first_slice = rate->slices;
     if (last != NULL) {
         part.begin_us = last->begin_us + last->length_us;
-        part.before = last->before + (plan_operations)(last->from_per_s + last->to_per_s) * last->length_us;
+        part.before = wide_plus(last->before, wide_times(last->from_per_s + last->to_per_s, (uint64_t)last->length_us));
     }
     rate->slices += part.slices;
     rate->parts[rate->count++] = part;
@@ -124,7 +124,7 @@ int plan_rate_parse(const char *text, struct plan_rate *out, char *error, size_t
         append(&rate, (struct plan_rate_part){.from_per_s = stays}, false);
     }
     const struct plan_rate_part *last = &rate.parts[rate.count - 1];
-    if (last->before == 0 && last->from_per_s == 0) {
+    if (last->from_per_s == 0 && !wide_less(wide_of(0), last->before)) {
         (void)snprintf(error, error_size, "\"%s\": nothing is ever due", text);
         return -1;
     }
@@ -155,57 +155,59 @@ uint64_t plan_rate_length_us(const struct plan_rate *rate)
 uint64_t plan_rate_total(const struct plan_rate *rate)
 {
     const struct plan_rate_part *last = &rate->parts[rate->count - 1];
-    return last->from_per_s > 0 ? UINT64_MAX : (uint64_t)(last->before / PLAN_OPERATION);
+    return last->from_per_s > 0 ? UINT64_MAX : wide_low(wide_divided(last->before, PLAN_OPERATION, NULL));
 }
 
 /* ---- the arithmetic ---- */
 
 /* Of the part: 2 a x + (b - a) x^2 / L operations in units are due until x us after its beginning; times L, so that all
  * is whole. L is 1 where there is no slope. */
-static plan_operations length_of(const struct plan_rate_part *part)
+static uint64_t length_of(const struct plan_rate_part *part)
 {
-    return part->from_per_s == part->to_per_s ? 1 : part->length_us;
+    return part->from_per_s == part->to_per_s ? 1 : (uint64_t)part->length_us;
 }
 
-static plan_operations due_until(const struct plan_rate_part *part, int64_t x_us)
+static wide due_until(const struct plan_rate_part *part, uint64_t x_us)
 {
-    plan_operations a = part->from_per_s;
-    plan_operations b = part->to_per_s;
-    return 2 * a * x_us * length_of(part) + (a == b ? 0 : (b - a) * x_us * x_us);
+    uint64_t a = part->from_per_s;
+    uint64_t b = part->to_per_s;
+    wide even = wide_scaled(wide_times(2 * a, x_us), length_of(part));
+    wide square = wide_times(x_us, x_us);
+    return b < a ? wide_minus(even, wide_scaled(square, a - b)) : wide_plus(even, wide_scaled(square, b - a));
 }
 
 /* The last us of this part until which no more than `wanted` units are due, of those that the part itself brings. */
-static int64_t last_us_with(const struct plan_rate_part *part, plan_operations wanted)
+static int64_t last_us_with(const struct plan_rate_part *part, wide wanted)
 {
     if (part->from_per_s == part->to_per_s) {
-        return (int64_t)(wanted / (2 * (plan_operations)part->from_per_s));
+        return (int64_t)wide_low(wide_divided(wanted, 2 * part->from_per_s, NULL));
     }
-    int64_t low = 0; /* due_until(low) <= wanted < due_until(high) */
-    int64_t high = part->length_us;
-    plan_operations scaled = wanted * part->length_us;
+    uint64_t low = 0; /* due_until(low) <= wanted < due_until(high) */
+    uint64_t high = (uint64_t)part->length_us;
+    wide scaled = wide_scaled(wanted, high);
     while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        if (due_until(part, middle) <= scaled) {
-            low = middle;
-        } else {
+        uint64_t middle = low + (high - low) / 2;
+        if (wide_less(scaled, due_until(part, middle))) {
             high = middle;
+        } else {
+            low = middle;
         }
     }
-    return low;
+    return (int64_t)low;
 }
 
 /* The last us until which no more than `wanted` units are due. */
-static int64_t due_at(const struct plan_rate *rate, plan_operations wanted)
+static int64_t due_at(const struct plan_rate *rate, wide wanted)
 {
     unsigned i = rate->count - 1;
-    while (i > 0 && rate->parts[i].before > wanted) {
+    while (i > 0 && wide_less(wanted, rate->parts[i].before)) {
         i--;
     }
     const struct plan_rate_part *part = &rate->parts[i];
     if (part->from_per_s == 0 && part->to_per_s == 0) {
         return INT64_MAX; /* it is the last: of a pause in between, the part after it would have been found */
     }
-    return part->begin_us + last_us_with(part, wanted - part->before);
+    return part->begin_us + last_us_with(part, wide_minus(wanted, part->before));
 }
 
 static const struct plan_rate_part *part_at(const struct plan_rate *rate, int64_t us)
@@ -217,15 +219,19 @@ static const struct plan_rate_part *part_at(const struct plan_rate *rate, int64_
     return &rate->parts[i];
 }
 
+static wide divided_up(wide a, uint64_t divisor)
+{
+    return wide_divided(wide_plus(a, wide_of(divisor - 1)), divisor, NULL);
+}
+
 /* What is due until then, in units, rounded up. */
-static plan_operations units_until(const struct plan_rate *rate, int64_t us)
+static wide units_until(const struct plan_rate *rate, int64_t us)
 {
     if (us <= 0) {
-        return 0;
+        return wide_of(0);
     }
     const struct plan_rate_part *part = part_at(rate, us);
-    plan_operations length = length_of(part);
-    return part->before + (due_until(part, us - part->begin_us) + length - 1) / length;
+    return wide_plus(part->before, divided_up(due_until(part, (uint64_t)(us - part->begin_us)), length_of(part)));
 }
 
 /* ---- chance ---- */
@@ -251,16 +257,18 @@ static void draw_block(const struct plan_rate *rate, uint64_t number, struct pla
     block->number = number + 1;
 }
 
+#define BLOCK_UNITS ((uint64_t)PLAN_RATE_BLOCK * PLAN_OPERATION) /* below 2^32 */
+
 /* Where in the run's operations the arrival stands, in units. */
-static plan_operations arrival(const struct plan_rate *rate, uint64_t n, struct plan_rate_block *block)
+static wide arrival(const struct plan_rate *rate, uint64_t n, struct plan_rate_block *block)
 {
     if (!rate->poisson) {
-        return (plan_operations)n * PLAN_OPERATION;
+        return wide_times(n, PLAN_OPERATION);
     }
-    const plan_operations block_units = (plan_operations)PLAN_RATE_BLOCK * PLAN_OPERATION;
     uint64_t number = n / PLAN_RATE_BLOCK;
     draw_block(rate, number, block);
-    return number * block_units + ((block_units * block->offsets[n % PLAN_RATE_BLOCK]) >> 32);
+    return wide_plus(wide_times(number, BLOCK_UNITS),
+                     wide_of((BLOCK_UNITS * block->offsets[n % PLAN_RATE_BLOCK]) >> 32));
 }
 
 int64_t plan_rate_due_us(const struct plan_rate *rate, uint64_t n, struct plan_rate_block *block)
@@ -270,14 +278,14 @@ int64_t plan_rate_due_us(const struct plan_rate *rate, uint64_t n, struct plan_r
 
 uint64_t plan_rate_first_due_at(const struct plan_rate *rate, int64_t us)
 {
-    plan_operations units = units_until(rate, us);
+    wide units = units_until(rate, us);
     if (!rate->poisson) {
-        return (uint64_t)((units + PLAN_OPERATION - 1) / PLAN_OPERATION);
+        return wide_low(divided_up(units, PLAN_OPERATION));
     }
     struct plan_rate_block block = {0};
-    uint64_t n = (uint64_t)(units / ((plan_operations)PLAN_RATE_BLOCK * PLAN_OPERATION)) * PLAN_RATE_BLOCK;
+    uint64_t n = wide_low(wide_divided(units, BLOCK_UNITS, NULL)) * PLAN_RATE_BLOCK;
     uint64_t end = n + PLAN_RATE_BLOCK;
-    while (n < end && arrival(rate, n, &block) < units) {
+    while (n < end && wide_less(arrival(rate, n, &block), units)) {
         n++;
     }
     return n;

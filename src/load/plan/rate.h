@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sshecho/wide.h"
+
 #define PLAN_RATE_MAX UINT64_C(100000000)
 #define PLAN_RATE_PARTS 24 /* that a text may have */
 #define PLAN_RATE_SLOPE 4  /* slices that a slope is looked at in, each by itself */
@@ -19,15 +21,14 @@
 /* Poisson arrivals: so many operations at a time keep to the profile exactly; within them chance rules. */
 #define PLAN_RATE_BLOCK 256
 
-/* Operations, in units of a two-millionth: the sum of all that a profile of whole rates and whole us can hold is a
- * whole number of them. */
-__extension__ typedef __int128 plan_operations;
-#define PLAN_OPERATION 2000000
+/* Operations are counted in units of a two-millionth: the sum of all that a profile of whole rates and whole us can
+ * hold is a whole number of them. */
+#define PLAN_OPERATION 2000000U
 
 struct plan_rate_part {
     int64_t begin_us, length_us; /* after the start of traffic; the last has no end: length 0 */
     uint64_t from_per_s, to_per_s;
-    plan_operations before; /* due before it began */
+    wide before; /* units due before it began */
     unsigned first_slice, slices;
 };
 
