@@ -311,7 +311,7 @@ int client_init(struct client *client, struct client_shared *shared, uint64_t nu
     *client =
         (struct client){.shared = shared, .fd = -1, .number = number, .fault = FAULT_NONE, .deadline_ns = INT64_MAX};
     ev_io_init(&client->connecting, on_connected, 0, EV_WRITE);
-    client->streams = calloc(count, sizeof *client->streams);
+    client->streams = calloc((size_t)count, sizeof *client->streams);
     if (client->streams == NULL || handshake_init(&client->handshake, count) != 0) {
         free(client->streams);
         client->streams = NULL;

@@ -11,7 +11,7 @@ enum { STEP_OPEN, STEP_PTY, STEP_REQUEST, STEP_GREETING, STEP_READY };
 
 int handshake_init(struct handshake *handshake, uint64_t channels)
 {
-    *handshake = (struct handshake){.steps = calloc(channels, 1)};
+    *handshake = (struct handshake){.steps = calloc((size_t)channels, 1)};
     return handshake->steps == NULL ? -1 : 0;
 }
 
@@ -154,7 +154,7 @@ static enum handshake_verdict log_in(struct handshake *handshake, const struct h
         return fail_by_session(failure);
     }
     handshake_finish_phase(handshake, shared->tally, TALLY_AUTH, mono_now().ns);
-    memset(handshake->steps, STEP_OPEN, shared->settings->options.channels);
+    memset(handshake->steps, STEP_OPEN, (size_t)shared->settings->options.channels);
     handshake->stage = HANDSHAKE_CHANNELS;
     return HANDSHAKE_GOES_ON;
 }

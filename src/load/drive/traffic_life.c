@@ -10,7 +10,7 @@
 
 static int make_clients(struct traffic *traffic)
 {
-    traffic->clients = calloc(traffic->client_count, sizeof *traffic->clients);
+    traffic->clients = calloc((size_t)traffic->client_count, sizeof *traffic->clients);
     bool good = traffic->clients != NULL;
     for (uint64_t i = 0; good && i < traffic->client_count; i++) {
         good = client_init(&traffic->clients[i], &traffic->shared, traffic->first_client + i) == 0;

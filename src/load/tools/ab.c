@@ -203,26 +203,26 @@ static int alternate(const struct ab_options *options, const struct words *runs,
         sides[0].target = targets->items[0];
         sides[1].target = targets->items[1];
     }
+    size_t pairs = (size_t)options->pairs;
     int code = split_own(&sides[0], options->a);
     code = code == TOOLS_OK ? split_own(&sides[1], options->b) : code;
     if (code == TOOLS_OK && place == NULL && (place = mkdtemp(directory)) == NULL) {
         code = tools_complain(TOOLS_WRONG, "ab: no temporary directory can be made in /tmp");
     }
-    if (code == TOOLS_OK &&
-        !(name_files(&sides[0], place, options->pairs) && name_files(&sides[1], place, options->pairs))) {
+    if (code == TOOLS_OK && !(name_files(&sides[0], place, pairs) && name_files(&sides[1], place, pairs))) {
         code = tools_complain(TOOLS_WRONG, "out of memory");
     }
     if (code == TOOLS_OK) {
-        int pairs = take_turns(sides, runs, options->pairs);
-        if (pairs > 0 && (size_t)pairs < options->pairs) {
-            (void)fprintf(stderr, "sshload: interrupted after %d of %llu pairs\n", pairs,
+        int done = take_turns(sides, runs, pairs);
+        if (done > 0 && (size_t)done < pairs) {
+            (void)fprintf(stderr, "sshload: interrupted after %d of %llu pairs\n", done,
                           (unsigned long long)options->pairs);
         }
-        code = pairs > 0 ? judge(sides, (size_t)pairs, options, tolerance)
-                         : tools_complain(TOOLS_WRONG, "ab: no comparison, since a run left no result");
+        code = done > 0 ? judge(sides, (size_t)done, options, tolerance)
+                        : tools_complain(TOOLS_WRONG, "ab: no comparison, since a run left no result");
     }
-    side_free(&sides[0], options->pairs, options->keep != NULL);
-    side_free(&sides[1], options->pairs, options->keep != NULL);
+    side_free(&sides[0], pairs, options->keep != NULL);
+    side_free(&sides[1], pairs, options->keep != NULL);
     if (options->keep == NULL && place != NULL) {
         (void)rmdir(place);
     }
@@ -275,7 +275,7 @@ int repeat_run(const struct load_options *options, int argc, char **argv)
 {
     char directory[] = "/tmp/sshload-repeat.XXXXXX";
     char unnamed[64];
-    size_t count = options->repeat;
+    size_t count = (size_t)options->repeat;
     size_t done = 0;
     int worst = TOOLS_OK;
     int stopped = 0;
