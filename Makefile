@@ -44,7 +44,7 @@ SERVER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/server/*.c src/server/*/*.c
 LOAD   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/load/*.c src/load/*/*.c))
 UNIT   := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain unit-build build-plain build-asan check-asan build-tsan check-tsan lint check-fuzz fuzz fuzz-build demo install uninstall clean format tidy
+.PHONY: all deb docs check check-unit check-system check-hostile check-exposed check-plain unit-build build-plain build-asan check-asan build-tsan check-tsan lint check-fuzz fuzz fuzz-build demo install uninstall clean format narrow tidy
 all: $(BUILD)/sshechod $(BUILD)/sshload
 
 $(BUILD)/sshechod: $(SERVER) $(COMMON) $(BUILD)/.flags
@@ -238,7 +238,15 @@ lint:
 TIDY_FLAGS = -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -DSSHECHO_VERSION='"tidy"' -DSSHECHO_TRANSPORT=1 \
   -DSSHECHO_CRYPTO_SHORTCUTS=1 -DHAVE_LIBCRYPTO -DHAVE_SECCOMP -DHAVE_SYSTEMD -DHAVE_MICROHTTPD -DHAVE_CURL
 export TIDY_ONE = said=$$(clang-tidy --quiet "$$@" 2>&1) || { printf '%s\n' "$$said"; exit 1; }
-tidy:
+tidy: narrow
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} sh -c "$$TIDY_ONE" tidy {} -- $(TIDY_FLAGS)
+
+# The sources as the compiler of a 32-bit machine reads them, with the headers of this one, which know both (amd64's do).
+NARROW = clang --target=i386-linux-gnu -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -isystem $(BUILD)/narrow -isystem /usr/include/x86_64-linux-gnu \
+  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -fsyntax-only $(TIDY_FLAGS) -DSSHECHO_PREFIX='"/usr"'
+narrow:
+	@if [ "$$($(CC) -print-multiarch)" = x86_64-linux-gnu ]; then mkdir -p $(BUILD)/narrow/gnu && \
+	  : >$(BUILD)/narrow/gnu/stubs-32.h && git ls-files 'src/*.c' 'test/unit/*.c' | xargs -P $$(nproc) -n 8 $(NARROW); \
+	else echo 'narrow: needs the headers of amd64'; fi
 
 -include $(COMMON:.o=.d) $(SERVER:.o=.d) $(LOAD:.o=.d) $(wildcard $(BUILD)/test/*.d) $(FUZZ_OBJECTS:.o=.d) $(FUZZ:=.d)
