@@ -28,7 +28,7 @@ HAVE_SHORTCUTS := $(if $(filter 1,$(CRYPTO_SHORTCUTS)),$(HAVE_LIBCRYPTO))
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 OPT    ?= -O2 -g
-CFLAGS_ALL := -std=c17 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPT) $(WARN) $(HARDEN) -Iinclude -Isrc $(CFLAGS) \
   -DSSHECHO_VERSION='"$(VERSION)"' -DSSHECHO_PREFIX='"$(PREFIX)"' -DSSHECHO_TRANSPORT=$(TRANSPORT) \
   $(if $(HAVE_SECCOMP),-DHAVE_SECCOMP) $(if $(HAVE_SYSTEMD),-DHAVE_SYSTEMD) $(if $(HAVE_MICROHTTPD),-DHAVE_MICROHTTPD) $(if $(HAVE_CURL),-DHAVE_CURL) \
   $(if $(HAVE_LIBCRYPTO),-DHAVE_LIBCRYPTO) $(if $(HAVE_SHORTCUTS),-DSSHECHO_CRYPTO_SHORTCUTS=1) \
@@ -242,7 +242,7 @@ tidy: narrow
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} sh -c "$$TIDY_ONE" tidy {} -- $(TIDY_FLAGS)
 
 # The sources as the compiler of a 32-bit machine reads them, with the headers of this one, which know both (amd64's do).
-NARROW = clang --target=i386-linux-gnu -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -isystem $(BUILD)/narrow -isystem /usr/include/x86_64-linux-gnu \
+NARROW = clang --target=i386-linux-gnu -isystem $(BUILD)/narrow -isystem /usr/include/x86_64-linux-gnu \
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -fsyntax-only $(TIDY_FLAGS) -DSSHECHO_PREFIX='"/usr"'
 narrow:
 	@if [ "$$($(CC) -print-multiarch)" = x86_64-linux-gnu ]; then mkdir -p $(BUILD)/narrow/gnu && \

@@ -42,6 +42,12 @@ static inline mono_time mono_add_us(mono_time at, int64_t us)
     return (mono_time){.ns = at.ns + us * NS_PER_US};
 }
 
+/* A span, or an instant of the monotonic clock, as system calls take it (their types are 32 bits on some machines). */
+static inline struct timespec timespec_of_ns(int64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
 /* Microseconds since 1970, by the clock that people and other machines go by; it may be set meanwhile. */
 static inline int64_t wall_us(void)
 {

@@ -135,7 +135,7 @@ static int wait_until(const sigset_t *set, int64_t until_us)
     }
     int64_t left_us = until_us - wall_us();
     left_us = left_us > 0 ? left_us : 0;
-    struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    struct timespec left = timespec_of_ns(left_us * NS_PER_US);
     int number = sigtimedwait(set, NULL, &left);
     return number < 0 && errno == EAGAIN ? 0 : number;
 }

@@ -46,7 +46,7 @@ static struct client *idle_client(struct traffic *traffic)
 
 static void arm(struct traffic *traffic, int64_t at_ns)
 {
-    struct itimerspec when = {.it_value = {.tv_sec = at_ns / NS_PER_S, .tv_nsec = (long)(at_ns % NS_PER_S)}};
+    struct itimerspec when = {.it_value = timespec_of_ns(at_ns)};
     (void)timerfd_settime(traffic->due_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
