@@ -242,8 +242,8 @@ tidy: narrow
 	git ls-files 'src/*.c' | xargs -P $$(nproc) -I {} sh -c "$$TIDY_ONE" tidy {} -- $(TIDY_FLAGS)
 
 # The sources as the compiler of a 32-bit machine reads them, with the headers of this one, which know both (amd64's do).
-NARROW = clang --target=i386-linux-gnu -isystem $(BUILD)/narrow -isystem /usr/include/x86_64-linux-gnu \
-  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -fsyntax-only $(TIDY_FLAGS) -DSSHECHO_PREFIX='"/usr"'
+NARROW = clang --target=armv7-linux-gnueabihf -isystem $(BUILD)/narrow -isystem /usr/include/x86_64-linux-gnu \
+  -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror -fsyntax-only '-D__regparm__(n)=' $(TIDY_FLAGS) -DSSHECHO_PREFIX='"/usr"'
 narrow:
 	@if [ "$$($(CC) -print-multiarch)" = x86_64-linux-gnu ]; then mkdir -p $(BUILD)/narrow/gnu && \
 	  : >$(BUILD)/narrow/gnu/stubs-32.h && git ls-files 'src/*.c' 'test/unit/*.c' | xargs -P $$(nproc) -n 8 $(NARROW); \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,8 @@
 #define PARTS 6 /* of a session, in bytes: */
 static const size_t part_bytes[PARTS] = {8192, 1024, 2480, 4096, 300, 9000};
 #define SESSION_BYTES 25092
+
+extern char end[]; /* of the program's data: behind it lies what sbrk makes (end(3)) */
 
 static char *parts[SESSIONS][PARTS];
 
@@ -88,16 +91,28 @@ static size_t hand_back(struct heap *heap)
     return most;
 }
 
+/* QEMU's user emulation of 32-bit machines maps libraries right behind the program: what sbrk makes cannot grow there,
+ * and malloc maps pieces elsewhere, which the room leaves to malloc_trim. */
+static bool heap_is_made_by_sbrk(void)
+{
+    return (uintptr_t)sbrk(0) - (uintptr_t)end >= (size_t)SESSIONS * SESSION_BYTES;
+}
+
 /* Of the bytes that went this share is back at the end, and no turn hands back more than it may. */
 static void crowd(size_t stays, double share, size_t most_bytes)
 {
     struct heap heap = {0};
     come();
     size_t full = resident_bytes();
+    bool by_sbrk = heap_is_made_by_sbrk();
     go(stays);
     size_t most_in_a_turn = hand_back(&heap);
     size_t left = resident_bytes();
     leave(stays);
+    if (IS_GLIBC_HEAP && !by_sbrk) {
+        assert_true(UINTPTR_MAX <= UINT32_MAX); /* nowhere else */
+        skip();
+    }
     if (IS_GLIBC_HEAP) {
         double went = (double)(SESSIONS - SESSIONS / stays) * SESSION_BYTES;
         assert_true((double)(full - left) > share * went);

@@ -100,6 +100,8 @@ struct counters {
 };
 
 static_assert(sizeof(struct counters) % COUNTERS_LINE_BYTES == 0, "one cache line per writer");
+/* Where a word needs a lock, that is one of each process alone: others would read half of a word. */
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit words that processes share without a lock");
 
 static inline void counters_add(_Atomic uint64_t *counter, uint64_t n)
 {
