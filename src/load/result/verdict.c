@@ -20,7 +20,7 @@
 #define SLIP_BOUND_SHARE 0.25
 
 /* Lost operations; and a latency that grows steadily, by more than noise, and by more than a hiccup of one moment. */
-#define LOST_MOST 0.01
+#define LOST_MOST_ONE_IN 100 /* in whole numbers: x87 knows 0.01 better than a double does */
 #define SLOPE_MOST 0.02
 #define RISE_LEAST_S 0.010
 #define FIT_LEAST 0.5
@@ -63,7 +63,8 @@ struct verdict_offered verdict_offered(const struct result *result)
     v.achieved_per_s = (double)t->ok_in_time / result->seconds;
     v.backlog = t->backlog;
     v.latency_slope = slope(&t->trend, &fit);
-    v.lost = (double)(t->failed + t->timed_out + t->unfinished) / (double)t->started;
+    uint64_t lost = t->failed + t->timed_out + t->unfinished;
+    v.lost = (double)lost / (double)t->started;
     bool grows = false;
     if (t->slice_count == 0) {
         grows = is_growth(v.latency_slope, fit, result->seconds);
@@ -75,7 +76,7 @@ struct verdict_offered verdict_offered(const struct result *result)
         v.slice = grows ? (int)i : -1;
         v.latency_slope = grows ? rise : v.latency_slope;
     }
-    v.sustained = v.lost <= LOST_MOST && !grows;
+    v.sustained = lost * LOST_MOST_ONE_IN <= t->started && !grows;
     return v;
 }
 
