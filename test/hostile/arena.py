@@ -256,7 +256,6 @@ class Arena:
 
     def again(self):
         """Forgets a first try."""
-        give_way(False)
         for each in self.loads or ():
             each.kill()
         self.loads = None
