@@ -27,6 +27,9 @@ SSHLOAD = Path(os.environ.get("SSHLOAD", BUILD / "sshload"))
 SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 
 
+QUARANTINE_MIB = 8  # freed memory is to be seen as freed, and touched again it is to be seen as well
+
+
 def is_sanitized():
     """Whether the build under test carries ASan: some limits and figures do not apply then."""
     return b"__asan_init" in SSHECHOD.read_bytes()
@@ -107,6 +110,12 @@ def sockets_held(pid):
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def allowed_kib(kib):
+    """What a process may grow by. Under ASan all that is freed stays a while, as far as the quarantine holds it, and each
+    block is wider."""
+    return QUARANTINE_MIB * 1024 + 4 * kib if is_sanitized() else kib
 
 
 class Peak:
@@ -195,7 +204,7 @@ class Server:
         self.command += [str(each) for each in arguments]
         self.environment = {**os.environ, **(environment or {})}
         self.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
-        self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8")  # freed memory is to be seen as freed
+        self.environment.setdefault("ASAN_OPTIONS", f"quarantine_size_mb={QUARANTINE_MIB}")
         self.limit = limit
         self.process = None
         self.addresses = []

@@ -212,7 +212,7 @@ def test_row_37_open_and_close_churn(arena, count):
         client.wait(lambda: channel.closed, what="CLOSE for CLOSE")
         del client.channels[channel.number]
     grown = peak.grown_kib()
-    assert grown < (8192 if harness.is_sanitized() else 512), f"{count - 1000} channels cost {grown} KiB"
+    assert grown < harness.allowed_kib(512), f"{count - 1000} channels cost {grown} KiB"
     client.close()
 
 

@@ -106,7 +106,7 @@ def test_row_12_wrong_guesses_again_and_again(arena, count):
     assert client.echo(channel, b"x") == b"x"
     client.close()
     grown = peak.grown_kib()
-    assert grown < (16384 if harness.is_sanitized() else 256), f"{count - 200} wrong guesses cost {grown} KiB"
+    assert grown < harness.allowed_kib(256), f"{count - 200} wrong guesses cost {grown} KiB"
 
 
 def out_of_order():

@@ -41,7 +41,7 @@ def test_row_42_flood_of_forward_requests(arena, count):
     client.wait(lambda: len(client.global_replies) == count, 60, "a reply to each")
     assert not any(client.global_replies)
     grown = peak.grown_kib()
-    assert grown < (8192 if harness.is_sanitized() else 1024), f"{count - 5000} requests cost {grown} KiB"
+    assert grown < harness.allowed_kib(1024), f"{count - 5000} requests cost {grown} KiB"
     client.close()
 
 

@@ -212,6 +212,30 @@ def test_signals_during_an_upgrade_are_heard_by_one_of_the_two(serve, installed)
     server.stop()
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda sent: sent.name)
+def test_a_signal_as_the_old_program_leaves_is_heard(serve, installed, tmp_path, sent):
+    """It comes together with the end of the rehearsal, which the old program answers by becoming the new one."""
+    server = serve(program=installed.path, config="# nothing\n")
+    gate, worker = tmp_path / "gate", server.worker
+    installed.put(f'#!/bin/sh\nuntil [ -e {gate} ]; do sleep 0.01; done\nexec {harness.SSHECHOD} "$@"\n'.encode())
+    server.signal(signal.SIGUSR2)
+    server.wait_line("upgrade_rehearsal", 20)
+    (rehearsal,) = set(server.workers()) - {worker}
+    server.signal(signal.SIGSTOP)
+    try:
+        gate.touch()
+        wait_until(lambda: not harness.is_running(rehearsal), 20, "the end of the rehearsal")
+        server.signal(sent)
+    finally:
+        server.signal(signal.SIGCONT)
+    if sent == signal.SIGUSR1:
+        server.wait_line("totals", 10)
+        server.wait_line("upgraded", 20)
+    else:
+        server.wait_line("stopping", 10)
+        assert server.wait(15) == 0
+
+
 def test_first_process_of_a_container(tmp_path, installed):
     """As pid 1 it stays pid 1."""
     if subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True).returncode != 0:

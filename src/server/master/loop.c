@@ -27,6 +27,7 @@ static void become_worker(struct master *m, unsigned slot)
     ev_signal_stop(m->loop, &m->user1);
     ev_signal_stop(m->loop, &m->user2);
     ev_child_stop(m->loop, &m->child);
+    ev_timer_stop(m->loop, &m->rehearsal.take_over);
     notify_forked();
     log_forked();
     if (m->previous != NULL) {

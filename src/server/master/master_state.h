@@ -12,6 +12,7 @@
 
 #include <ev.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "server/figures/scoreboard.h"
@@ -26,8 +27,11 @@ struct rehearsal {
     int estate_fd, output_fd;
     int64_t deadline_us; /* of workers.watched_us */
     bool killed;
+    bool over; /* it could serve: this program becomes that one in the next turn, all signals are held back */
+    ev_timer take_over;
+    sigset_t heard_before;
     struct stat program;
-    char path[PATH_MAX];
+    char path[PATH_MAX], version[64];
 };
 
 struct master {
@@ -86,7 +90,7 @@ void upgrade_start(struct master *m);
 void upgrade_inherit(struct master *m);
 void upgrade_hear_signals(void);
 void upgrade_look(struct master *m);
-/* Whether the child was the rehearsal. Does not return where this program has been replaced. */
+/* Whether the child was the rehearsal. If it could serve, the next turn of the loop is this program's last. */
 bool upgrade_child_ended(struct master *m, pid_t pid, int status);
 
 #endif

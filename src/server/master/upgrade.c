@@ -90,6 +90,7 @@ static void forget_rehearsal(struct rehearsal *rehearsal)
         (void)close(rehearsal->output_fd);
     }
     rehearsal->pid = 0;
+    rehearsal->over = false;
     rehearsal->estate_fd = rehearsal->output_fd = -1;
 }
 
@@ -188,24 +189,20 @@ static void describe_end(const struct rehearsal *rehearsal, int status, char *wh
 
 /* ---- taking over ------------------------------------------------------------------------------------------------- */
 
-static void become_program(struct master *m, const char *version)
+static void become_program(struct master *m)
 {
     struct estate estate = estate_of(m);
-    sigset_t all, before;
     char why[256];
     int fd = inheritance_write(&estate); /* anew: workers may have come and gone */
     if (fd < 0 || inheritance_keep(&estate, fd, true) != 0 || inheritance_name(INHERITS_ALL, fd) != 0) {
         (void)snprintf(why, sizeof why, "what it needs cannot be handed over: %s", strerror(errno));
         goto failed;
     }
-    log_line(LOG_INFO, "upgrading", log_str("from", SSHECHO_VERSION), log_str("to", version),
+    log_line(LOG_INFO, "upgrading", log_str("from", SSHECHO_VERSION), log_str("to", m->rehearsal.version),
              log_str("program", m->rehearsal.path));
     log_finish(LOG_FINISH_US);
-    (void)sigfillset(&all); /* a signal waits until the heir can hear it */
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
     (void)execv(m->rehearsal.path, m->argv);
     (void)snprintf(why, sizeof why, "cannot be executed: %s", strerror(errno));
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
 failed:
     (void)inheritance_keep(&estate, fd, false);
     (void)inheritance_name(INHERITS_NOTHING, -1);
@@ -213,6 +210,36 @@ failed:
         (void)close(fd);
     }
     fail(m, why);
+}
+
+/* What came before the signals were held back has been answered by now: a request to stop goes before the upgrade. */
+static void on_take_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct master *m = timer->data;
+    if (m->draining) {
+        forget_rehearsal(&m->rehearsal);
+    } else {
+        become_program(m);
+    }
+    (void)sigprocmask(SIG_SETMASK, &m->rehearsal.heard_before, NULL);
+    reload_go_on(m);
+}
+
+/* Only libev knows of signals that have come in this turn, and an execve would lose them. From now on they wait in the
+ * kernel until the heir can hear them; the loop goes round once more for the others, which it serves before this. */
+static void take_over_next_turn(struct master *m)
+{
+    struct rehearsal *rehearsal = &m->rehearsal;
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &rehearsal->heard_before);
+    rehearsal->over = true;
+    ev_timer_init(&rehearsal->take_over, on_take_over, 0, 0);
+    ev_set_priority(&rehearsal->take_over, EV_MINPRI);
+    rehearsal->take_over.data = m;
+    ev_timer_start(m->loop, &rehearsal->take_over);
 }
 
 /* Generations may leave one behind the other, as long as there are slots for one more. */
@@ -245,7 +272,8 @@ void upgrade_start(struct master *m)
 void upgrade_look(struct master *m)
 {
     struct rehearsal *rehearsal = &m->rehearsal;
-    if (rehearsal->pid != 0 && !rehearsal->killed && (m->draining || m->workers.watched_us > rehearsal->deadline_us)) {
+    if (rehearsal->pid != 0 && !rehearsal->over && !rehearsal->killed &&
+        (m->draining || m->workers.watched_us > rehearsal->deadline_us)) {
         rehearsal->killed = true;
         (void)kill(rehearsal->pid, SIGKILL);
     }
@@ -255,12 +283,12 @@ bool upgrade_child_ended(struct master *m, pid_t pid, int status)
 {
     struct rehearsal *rehearsal = &m->rehearsal;
     struct stat now;
-    char version[64], why[600];
-    if (rehearsal->pid == 0 || rehearsal->pid != pid) {
+    char why[600];
+    if (rehearsal->pid == 0 || rehearsal->over || rehearsal->pid != pid) {
         return false;
     }
     bool answered = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-                    inheritance_answered(rehearsal->estate_fd, version, sizeof version);
+                    inheritance_answered(rehearsal->estate_fd, rehearsal->version, sizeof rehearsal->version);
     if (m->draining) {
         forget_rehearsal(rehearsal);
     } else if (!answered) {
@@ -270,8 +298,7 @@ bool upgrade_child_ended(struct master *m, pid_t pid, int status)
         forget_rehearsal(rehearsal);
         m->upgrade_again = true; /* it is another one by now */
     } else {
-        forget_rehearsal(rehearsal);
-        become_program(m, version);
+        take_over_next_turn(m);
     }
     rehearsal->killed = false;
     return true;
